@@ -1,0 +1,82 @@
+"""The project's only metadata: names, dependencies and the map from folders to packages."""
+
+from pathlib import Path
+
+from setuptools import setup
+
+HERE = Path(__file__).parent
+
+setup(
+    name="beam-patterns",
+    version="0.1.0",
+    description="The batch patterns of Designing Distributed Systems as Apache Beam transforms and ready pipelines",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    python_requires=">=3.11",
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Intended Audience :: Developers",
+        "Programming Language :: Python :: 3",
+        "Topic :: System :: Distributed Computing",
+        "Typing :: Typed",
+    ],
+    # beam_patterns is a namespace package: the top-level folders keep short names, while the importable ones
+    # can't collide with a user's own `transforms` or `pipelines`.
+    package_dir={
+        "beam_patterns.transforms": "transforms",
+        "beam_patterns.pipelines": "pipelines",
+        "beam_patterns.testing": "testing",
+    },
+    packages=[
+        "beam_patterns.transforms",
+        "beam_patterns.transforms.core",
+        "beam_patterns.transforms.queues",
+        "beam_patterns.transforms.workers",
+        "beam_patterns.pipelines",
+        "beam_patterns.pipelines.launch",
+        "beam_patterns.pipelines.mail",
+        "beam_patterns.pipelines.replay",
+        "beam_patterns.pipelines.report",
+        "beam_patterns.pipelines.sales",
+        "beam_patterns.pipelines.shipping",
+        "beam_patterns.pipelines.signup",
+        "beam_patterns.pipelines.telemetry",
+        "beam_patterns.pipelines.video",
+        "beam_patterns.testing",
+    ],
+    package_data={f"beam_patterns.{name}": ["py.typed"] for name in ("transforms", "pipelines", "testing")},
+    install_requires=[
+        "apache-beam>=2.76,<3",
+        "pyarrow",
+        "kafka-python[lz4,zstd,snappy,crc32c]>=3.0.7,<4",
+        "google-cloud-pubsub",
+        "datasketches>=5",
+        "cel-expr-python",
+        "orjson",
+        "rich",
+        "httpx",
+        "tenacity",
+    ],
+    extras_require={
+        "dataflow": ["apache-beam[gcp]>=2.76,<3"],
+        "fast": ["confluent-kafka"],
+        "report": ["matplotlib"],
+        "video": ["av>=18", "pillow"],
+        "dev": [
+            "aiosmtpd",
+            "av>=18",
+            "duckdb",
+            "hypothesis",
+            "matplotlib",
+            "mypy",
+            "pillow",
+            "pytest",
+            "pytest-timeout",
+            "pytest-xdist",
+            "ruff",
+        ],
+    },
+    entry_points={"console_scripts": ["beam-patterns=beam_patterns.pipelines.__main__:main"]},
+)
