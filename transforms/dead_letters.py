@@ -1,0 +1,235 @@
+"""Dead letters: what a pattern could not process, with everything needed to understand it and to send it back."""
+
+import hashlib
+import os
+import time
+import traceback
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+import orjson
+from apache_beam.coders import Coder
+from apache_beam.utils.timestamp import MAX_TIMESTAMP, MIN_TIMESTAMP, Timestamp
+
+from .core.coders import RecordCoder
+from .core.message import Message
+
+__all__ = ["DeadLetter", "DeadLetters"]
+
+_MAX_TEXT = 10_000
+_NOT_USER_CODE = (os.path.dirname(__file__), os.path.dirname(beam.__file__))  # noqa: PTH120 (both are str prefixes)
+
+
+@RecordCoder.register
+class DeadLetter(NamedTuple):
+    """One failed item, schema version 1.
+
+    >>> letter = DeadLetter.of(Message(b"not json", key=b"k"), ValueError("no JSON"), step="Decode")
+    >>> letter.payload, letter.step, letter.error_type, letter.error_message
+    (b'not json', 'Decode', 'ValueError', 'no JSON')
+    """
+
+    payload: bytes | None
+    """The original bytes: a message's value; any other element as its Beam coder writes it."""
+    key: bytes | None
+    """The message's key."""
+    attributes: tuple[tuple[str, bytes], ...]
+    """The message's attributes; an element that is no message has its readable form here, as `readable`."""
+    source: str
+    """Where it was read: queue/partition/offset or subscription/message id; empty if it was made in the pipeline."""
+    event_time: float | None
+    """The message's own time, else the element's timestamp in Beam; seconds since the epoch."""
+    step: str
+    """The label of the step that failed."""
+    attempts: int
+    """How often the work was tried."""
+    first_failed_at: float
+    """Seconds since the epoch."""
+    last_failed_at: float
+    """Seconds since the epoch."""
+    error_type: str
+    """The exception's class, such as ValueError or requests.exceptions.Timeout."""
+    error_message: str
+    """What it said, at most 10,000 characters."""
+    traceback: str
+    """The frames of user code and what they called, at most 10,000 characters."""
+    fingerprint: str
+    """Equal for failures of the same kind: a hash of the error's type and the top frames of user code."""
+    pipeline: str
+    """The job's name."""
+    version: int
+    """Of this schema."""
+
+    @staticmethod
+    def of(
+        element: Any,
+        error: BaseException,
+        *,
+        step: str,
+        coder: Coder | None = None,
+        attempts: int = 1,
+        pipeline: str = "",
+    ) -> "DeadLetter":
+        """The record for an element and the exception it raised."""
+        message = element if isinstance(element, Message) else _as_message(element, coder)
+        frames = traceback.extract_tb(error.__traceback__)
+        theirs = [f for f in frames if not f.filename.startswith(_NOT_USER_CODE)]
+        now = time.time()
+        return DeadLetter(
+            payload=message.value,
+            key=message.key,
+            attributes=message.attributes,
+            source="/".join(map(str, message.source or ())),
+            event_time=message.timestamp,
+            step=step,
+            attempts=attempts,
+            first_failed_at=now,
+            last_failed_at=now,
+            error_type=_name(type(error)),
+            error_message=str(error)[:_MAX_TEXT],
+            traceback="".join(traceback.format_list(theirs))[-_MAX_TEXT:],
+            fingerprint=_fingerprint(_name(type(error)), theirs),
+            pipeline=pipeline,
+            version=1,
+        )
+
+    def as_message(self) -> Message:
+        """For a queue: the payload as value, everything else as attributes, named as Kafka Connect names them.
+
+        >>> letter = DeadLetter.of(Message(b"x", attributes=(("lang", b"en"),)), ValueError("no"), step="Decode")
+        >>> letter.as_message().attribute("__connect.errors.exception.message")
+        b'no'
+        """
+        fields = self._asdict()
+        said = ((header, fields[field]) for field, header in _HEADERS.items())
+        headers = tuple((header, str(value).encode()) for header, value in said if value is not None)
+        return Message(self.payload, self.key, self.attributes + headers, self.last_failed_at)
+
+    @staticmethod
+    def from_message(message: Message) -> "DeadLetter":
+        """The record back from a queue; the original message's attributes are again its own.
+
+        >>> letter = DeadLetter.of(Message(b"x", attributes=(("lang", b"en"),)), ValueError("no"), step="Decode")
+        >>> DeadLetter.from_message(letter.as_message()) == letter
+        True
+        """
+        said = {name: value.decode("utf-8", "replace") for name, value in message.attributes}
+        missing = [header for header in _HEADERS.values() if header not in said and header != _HEADERS["event_time"]]
+        if missing:
+            raise ValueError(f"this message is no dead letter: it lacks the attributes {', '.join(missing)}")
+        fields = {field: said.get(header) for field, header in _HEADERS.items()}
+        convert = DeadLetter.__annotations__
+        typed: dict[str, Any] = {
+            field: text if text is None or convert[field] is str else (int if convert[field] is int else float)(text)
+            for field, text in fields.items()
+        }
+        ours = frozenset(_HEADERS.values())
+        attributes = tuple(pair for pair in message.attributes if pair[0] not in ours)
+        return DeadLetter(payload=message.value, key=message.key, attributes=attributes, **typed)
+
+
+#: Names that other tools know where Kafka Connect has one (KIP-298), our own prefix elsewhere.
+_HEADERS = {
+    "source": "beam_patterns.source",
+    "event_time": "beam_patterns.event_time",
+    "step": "__connect.errors.stage",
+    "attempts": "beam_patterns.attempts",
+    "first_failed_at": "beam_patterns.first_failed_at",
+    "last_failed_at": "beam_patterns.last_failed_at",
+    "error_type": "__connect.errors.exception.class.name",
+    "error_message": "__connect.errors.exception.message",
+    "traceback": "__connect.errors.exception.stacktrace",
+    "fingerprint": "beam_patterns.fingerprint",
+    "pipeline": "__connect.errors.connector.name",
+    "version": "beam_patterns.version",
+}
+
+
+class DeadLetters(beam.PTransform):
+    """Turns error records into DeadLetters, ready to be written to a queue.
+
+    ```
+    Filter ---dead---+
+    WorkQueue -dead--+--> DeadLetters --> WriteToQueue
+    beam.Map --bad---+
+    ```
+
+    >>> import apache_beam as beam
+    >>> from apache_beam.transforms.error_handling import ErrorHandler
+    >>> from beam_patterns.transforms import DeadLetters, Filter
+    >>> with beam.Pipeline("FnApiRunner") as p:
+    ...     with ErrorHandler(DeadLetters() | beam.Map(lambda d: print(d.error_type, d.attributes))) as dead:
+    ...         kept = p | beam.Create([1, 0]) | Filter(lambda n: 1 / n).with_error_handler(dead)
+    ZeroDivisionError (('readable', b'0'),)
+
+    In: what this package's patterns and Beam's own transforms report to an error handler.
+    Out: PCollection[DeadLetter].
+    Streaming: element by element, windows and timestamps as they are.
+    Failure: none; what can't be encoded is kept in its readable form.
+    Source: the dead letter channel of Hohpe and Woolf, Enterprise Integration Patterns, chapter 4.
+    """
+
+    def expand(self, errors: beam.PCollection) -> beam.PCollection:
+        """One DeadLetter per error record."""
+        return errors | "Record" >> beam.Map(_to_dead_letter, label=self.label).with_output_types(DeadLetter)
+
+
+def _to_dead_letter(error: Any, timestamp: Any = beam.DoFn.TimestampParam, label: str = "") -> DeadLetter:
+    if isinstance(error, DeadLetter):
+        return error if error.event_time is not None else error._replace(event_time=_seconds(timestamp))
+    # Beam's own record: (element, (class, repr of the error, lines of the traceback)).
+    element, (error_class, said, lines) = error
+    letter = DeadLetter.of(element, RuntimeError(said), step=label)
+    name = _name(error_class)
+    text = "".join(lines)[-_MAX_TEXT:]
+    event_time = _seconds(timestamp) if letter.event_time is None else letter.event_time
+    return letter._replace(
+        event_time=event_time, error_type=name, traceback=text, fingerprint=_hash(name, *lines[1:-1])
+    )
+
+
+def _seconds(timestamp: Any) -> float | None:
+    """An element's timestamp; those at either end of time stand for none."""
+    if timestamp in (MIN_TIMESTAMP, MAX_TIMESTAMP):
+        return None
+    return Timestamp.of(timestamp).micros / 1e6
+
+
+def _as_message(element: Any, coder: Coder | None) -> Message:
+    readable = _readable(element)
+    if isinstance(element, bytes):
+        return Message(element)
+    if isinstance(element, str):
+        return Message(element.encode("utf-8", "surrogatepass"))
+    try:
+        payload = coder.encode(element) if coder else readable
+    except Exception:  # An element that can't be encoded must still reach the dead letters.
+        payload = readable
+    return Message(payload, attributes=(("readable", readable),))
+
+
+def _readable(element: Any) -> bytes:
+    try:
+        return orjson.dumps(element._asdict() if hasattr(element, "_asdict") else element)[:_MAX_TEXT]
+    except TypeError:
+        return repr(element).encode("utf-8", "replace")[:_MAX_TEXT]
+
+
+def _name(error_class: type) -> str:
+    if error_class.__module__ in ("builtins", "__main__"):
+        return error_class.__qualname__
+    return f"{error_class.__module__}.{error_class.__qualname__}"
+
+
+def _fingerprint(error_type: str, frames: list[traceback.FrameSummary]) -> str:
+    return _hash(error_type, *_places(frames[-3:]))
+
+
+def _places(frames: list[traceback.FrameSummary]) -> Iterator[str]:
+    for frame in frames:
+        yield f"{os.path.basename(frame.filename)}:{frame.name}:{frame.lineno}"  # noqa: PTH119 (a name, no path)
+
+
+def _hash(*parts: str) -> str:
+    return hashlib.blake2b("\n".join(parts).encode("utf-8", "replace"), digest_size=8).hexdigest()

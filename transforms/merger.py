@@ -1,0 +1,123 @@
+"""The merger pattern."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import apache_beam as beam
+import pyarrow as pa
+from apache_beam.metrics import Metrics
+from apache_beam.pvalue import PCollection
+from apache_beam.typehints import Tuple, Union
+
+from .core.batches import batch_type_of
+from .core.packing import Pack, Unpack
+from .core.routing import Pattern
+
+__all__ = ["FanIn", "Merger", "gathered"]
+
+
+class FanIn:
+    """For transforms of several inputs: Beam itself would take a list of PCollections for data."""
+
+    def _extract_input_pvalues(self, inputs: Any) -> Any:
+        if isinstance(inputs, list):
+            return inputs, {str(i): stream for i, stream in enumerate(inputs)}
+        return super()._extract_input_pvalues(inputs)  # type: ignore[misc]
+
+
+class Merger(FanIn, Pattern):
+    """Turns several streams of work items into a single stream.
+
+    ```
+    emails: a b --+
+                  +--> Merger --> a c b d
+    texts:  c d --+
+    ```
+
+    >>> import apache_beam as beam
+    >>> from beam_patterns.transforms import Merger
+    >>> with beam.Pipeline("FnApiRunner") as p:
+    ...     emails, texts = p | "E" >> beam.Create(["a"]), p | "T" >> beam.Create(["b"])
+    ...     named = {"email": emails, "sms": texts} | Merger().with_source_names()
+    ...     _ = named | beam.combiners.ToList() | beam.Map(lambda pairs: print(sorted(pairs)))
+    [('email', 'a'), ('sms', 'b')]
+
+    In: a tuple, list, dict or NamedTuple of PCollections, such as what a Splitter or Copier returned.
+    Out: PCollection[T], every element once, in no order; T is the inputs' type, or a Union of them.
+    Streaming: elements keep window and timestamp; the watermark is that of the slowest input.
+    Failure: there is no user code to guard.
+    Over beam.Flatten: what comes in batches leaves in batches (Flatten takes them apart, element by element),
+    `.with_source_names()`, counters, any fan-out's result as it is.
+    Source: Burns, Designing Distributed Systems, chapter 11, figure 11-7.
+    """
+
+    _named = False
+
+    def with_source_names(self) -> "Merger":
+        """Elements become pairs (name, element): the dict's key, the NamedTuple's field, or the number of the input."""
+        return self._with(_named=True)
+
+    def expand(self, inputs: Any) -> PCollection:
+        """All inputs as one."""
+        streams = gathered(inputs, "Merger")
+        forms = {batch_type_of(stream) for stream in streams.values()}
+        types = {stream.element_type for stream in streams.values()}
+        batch_type = _common(forms)
+        if batch_type is not None and len(types) == 1 and not self._named:
+            return self._in_batches(list(streams.values()), types.pop(), batch_type)
+        if self._named:
+            types = {Tuple[str, kind] for kind in types}
+        merged_type = types.pop() if len(types) == 1 else Union[tuple(types)]
+        counted = [
+            stream | f"Take {name}" >> beam.ParDo(_Take(name if self._named else None)).with_output_types(merged_type)
+            for name, stream in streams.items()
+        ]
+        return counted | "Merge" >> beam.Flatten()
+
+    def _in_batches(self, streams: list[PCollection], element_type: Any, batch_type: Any) -> PCollection:
+        packed = [stream | f"Pack{i}" >> Pack("Merger") for i, stream in enumerate(streams)]
+        return packed | "Merge" >> beam.Flatten() | "Unpack" >> Unpack(element_type, batch_type)
+
+
+def gathered(inputs: Any, pattern: str) -> dict[str, PCollection]:
+    """The inputs of a fan-in by name."""
+    if isinstance(inputs, Mapping):
+        named = {str(name): stream for name, stream in inputs.items()}
+    elif isinstance(inputs, tuple | list):
+        names = getattr(inputs, "_fields", None) or map(str, range(len(inputs)))
+        named = dict(zip(names, inputs, strict=True))
+    else:
+        named = {}
+    if not named or not all(isinstance(stream, PCollection) for stream in named.values()):
+        raise TypeError(
+            f"{pattern} takes a tuple, list, dict or NamedTuple of PCollections, not {inputs!r}; "
+            f"write `(a, b) | {pattern}(...)`"
+        )
+    return named
+
+
+def _common(forms: set[Any]) -> Any:
+    """The batches all inputs can take: single elements may be gathered into lists, not into tables."""
+    batch_types = forms - {None}
+    if len(batch_types) != 1 or (None in forms and pa.Table in forms):
+        return None
+    return next(iter(batch_types))
+
+
+class _Take(beam.DoFn):
+    """Counts, and names the source where wanted."""
+
+    def __init__(self, name: str | None) -> None:
+        self._name = name
+        self._counters = [Metrics.counter("Merger", name) for name in ("in", "out")]
+
+    def start_bundle(self) -> None:
+        self._taken = 0
+
+    def process(self, element: Any) -> Iterator[Any]:
+        self._taken += 1
+        yield element if self._name is None else (self._name, element)
+
+    def finish_bundle(self) -> None:
+        for counter in self._counters:
+            counter.inc(self._taken)

@@ -1,0 +1,206 @@
+"""The work queue pattern."""
+
+import inspect
+import logging
+import os
+import typing
+from collections.abc import Callable
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.internal import cloudpickle
+from apache_beam.options.pipeline_options import PortableOptions
+from apache_beam.pvalue import PCollection
+from apache_beam.typehints.native_type_compatibility import convert_to_beam_type
+
+from .core.routing import GuardedPattern
+from .core.work_step import DEAD, Work
+from .dead_letters import DeadLetter
+from .workers.task import Staged, Task
+
+__all__ = ["WorkQueue"]
+
+_LOCAL = ("DirectRunner", "SwitchingDirectRunner", "FnApiRunner", "BundleBasedDirectRunner", "PrismRunner")
+
+
+class WorkQueue(GuardedPattern):
+    """Does real work on every item, each independent of the others, in local processes that may hang or die.
+
+    ```
+                        +--> worker process --+
+    items --> spread ---+--> worker process --+--> results
+                        +--> worker process --+
+                                   |
+                        failed: again, later; at last a dead letter
+    ```
+
+    >>> import apache_beam as beam
+    >>> from beam_patterns.transforms import WorkQueue
+    >>> with beam.Pipeline("FnApiRunner") as p:
+    ...     sizes = p | beam.Create(["a", "bb"]) | WorkQueue(len, attempts=5, timeout=30).with_workers(1)
+    ...     _ = sizes | beam.Map(print)
+    1
+    2
+
+    Args:
+        work: a function of one item, a Command, an HttpWorker or a MultiWorker. What it returns is the item's result;
+            a generator function has as many results as it yields, all of them passed on when it has ended well.
+        attempts: how often an item is tried before it becomes a dead letter.
+        timeout: seconds for an attempt, after which its process and all it started are ended; None waits for ever.
+
+    In: PCollection[T].
+    Out: PCollection[R], R from the work's return annotation (of a generator's, what it yields), Any without one. A
+    result that is a Message made of a Message gets an id made of that one's, so a repetition can be recognised.
+    Streaming: item by item; results keep their item's window and timestamp. A bundle lasts as long as its slowest item.
+    Failure: an error, a timeout or a crash costs the item one attempt and no other item anything; what failed for the
+    last time goes to the error handler as a DeadLetter, or fails the run.
+    Counters: in = out + dropped + dead; `out` are items whose work succeeded, `results` what came of them, `skipped`
+    (and dropped) what the done check knew, `retried` attempts beyond the first. Distributions: service_us, gap_us
+    (between arrivals), wait_us (for a free worker).
+    Over beam.Map: processes that can be ended, timeouts, retries, done checks, both cores of a laptop busy.
+    Source: Burns, Designing Distributed Systems, chapter 10.
+    """
+
+    _workers: int | None = None
+    _worth: Any = BaseException
+    _wait: Any = None
+    _done: Callable[[Any], Any] | None = None
+
+    def __init__(self, work: Callable[[Any], Any], attempts: int = 3, timeout: float | None = 60) -> None:
+        super().__init__()
+        if not callable(work):
+            raise TypeError(f"WorkQueue(work) takes a function of one item, not {work!r}")
+        if not isinstance(attempts, int) or attempts < 1:
+            raise ValueError(f"WorkQueue(attempts={attempts!r}): an item is tried at least once, so give 1 or more")
+        if timeout is not None and not timeout > 0:
+            raise ValueError(f"WorkQueue(timeout={timeout!r}): give seconds above 0, or None to wait for ever")
+        _checked(work, "the work")
+        self._work, self._attempts, self._timeout = work, attempts, timeout
+
+    def with_workers(self, number: int) -> "WorkQueue":
+        """So many worker processes per Beam worker; else one per core on local runners and one elsewhere."""
+        if not isinstance(number, int) or number < 1:
+            raise ValueError(f"with_workers({number!r}): give the number of processes, 1 or more")
+        return self._with(_workers=number)
+
+    def with_retry(self, worth: Any = BaseException, wait: Any = None) -> "WorkQueue":
+        """Which errors are worth a retry, and how long to wait for it.
+
+        `worth` is a class of exceptions, a tuple of them, or a function of the exception. `wait` is any of tenacity's,
+        such as `tenacity.wait_random_exponential(1, 60)`, the default: exponential with full jitter, a minute at most.
+        """
+        if wait is not None and not callable(wait):
+            raise TypeError(f"with_retry(wait={wait!r}): give a wait of tenacity's, such as wait_fixed(5)")
+        if not callable(worth) and not isinstance(worth, tuple):
+            raise TypeError(f"with_retry({worth!r}): give a class of exceptions, a tuple of them or a function of one")
+        _checked(worth, "worth")
+        return self._with(_worth=worth, _wait=wait)
+
+    def with_done_check(self, done: Callable[[Any], Any], force: bool = False) -> "WorkQueue":
+        """Items for which `done(item)` is true are skipped; with `force` they are worked on again.
+
+        The check runs in the worker process, before the work. If it has a method `mark`, that is called with the item
+        after the work succeeded: see `DoneMarkers`.
+        """
+        if not callable(done):
+            raise TypeError(f"with_done_check takes a function of one item, not {done!r}")
+        _checked(done, "the done check")
+        return self._with(_done=_Forced(done) if force else done)
+
+    def expand(self, items: PCollection) -> PCollection:
+        """The results."""
+        if not isinstance(items, PCollection):
+            raise TypeError(
+                f"WorkQueue takes one PCollection, not {type(items).__name__}; gather several with Merger()"
+            )
+        task = Task(self._work, self._done, Worth(self._worth), logging.getLogger().getEffectiveLevel())
+        fn = Work(
+            cloudpickle.dumps(task),
+            workers=self._workers or _default_workers(items.pipeline),
+            timeout=self._timeout,
+            attempts=self._attempts,
+            retry=(task.worth_retrying, self._wait),
+            step=self.label,
+            asks=_name(self._work),
+            guarded=self._handler is not None,
+            breaker=self._breaker,
+            types=(items.element_type, result_type(self._work)),
+        )
+        outputs = items | "Spread" >> beam.Reshuffle() | "Work" >> beam.ParDo(fn).with_outputs(DEAD, main="results")
+        results = outputs.results | "Results" >> beam.Map(_passed_on).with_output_types(result_type(self._work))
+        if self._handler is not None:
+            dead = outputs[DEAD] | "Dead" >> beam.Map(_passed_on).with_output_types(DeadLetter)
+            self._handler.add_error_pcollection(dead)
+        return results
+
+
+def _passed_on(element: Any) -> Any:
+    """Beam loses what a finish_bundle yields to a step that takes batches: it empties the batches before, not after."""
+    return element
+
+
+class Worth:
+    """Whether an error is worth a retry."""
+
+    def __init__(self, given: Any) -> None:
+        self._given = given
+
+    def __call__(self, error: BaseException) -> bool:
+        if isinstance(self._given, type | tuple):
+            return isinstance(error, self._given)
+        return bool(self._given(error))
+
+
+class _Forced:
+    """A done check that is not asked, only told."""
+
+    def __init__(self, done: Any) -> None:
+        self._done = done
+
+    def __call__(self, unused_item: Any) -> bool:
+        return False
+
+    def mark(self, item: Any) -> None:
+        if hasattr(self._done, "mark"):
+            self._done.mark(item)
+
+
+def result_type(work: Any) -> Any:
+    """The type of the elements that a worker makes, from its annotation."""
+    declared = getattr(work, "result_type", None)
+    if declared is not None:
+        return declared
+    if isinstance(work, Staged):
+        return result_type(work.last)
+    function = work if inspect.isroutine(work) or inspect.isclass(work) else type(work).__call__
+    if inspect.isclass(function):
+        return function
+    try:
+        hint = typing.get_type_hints(function).get("return", Any)
+    except Exception:  # A name that is known to type checkers only.
+        return Any
+    if inspect.isgeneratorfunction(function):
+        hint = (typing.get_args(hint) or (Any,))[0]
+    beam_type = convert_to_beam_type(hint)
+    return type(None) if beam_type is None else beam_type
+
+
+def _checked(given: Any, what: str) -> None:
+    try:
+        cloudpickle.dumps(given)
+    except Exception as error:
+        raise TypeError(
+            f"{what} {_name(given)} can't be sent to a worker process: {error}; open connections and the like inside it"
+        ) from error
+
+
+def _name(work: Any) -> str:
+    return getattr(work, "__name__", None) or str(work)
+
+
+def _default_workers(pipeline: Any) -> int:
+    runner = type(pipeline.runner).__name__
+    local = runner in _LOCAL or pipeline.options.view_as(PortableOptions).environment_type == "LOOPBACK"
+    if not local:
+        return 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
