@@ -1,0 +1,103 @@
+"""Paths of file queues: finding and opening them, locally or through Beam's FileSystems, errors in one sentence."""
+
+import errno
+import glob
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from apache_beam.io.filesystem import BeamIOError, CompressionTypes
+from apache_beam.io.filesystems import FileSystems
+
+from .queue import QueueError
+
+__all__ = ["Found", "create", "explained", "find", "is_local", "is_pattern", "make_durable", "opened"]
+
+
+class Found(NamedTuple):
+    """A file and what was seen of it."""
+
+    path: str
+    size: int
+    modified: float
+
+
+def is_local(path: str) -> bool:
+    """Whether the operating system knows the path."""
+    return "://" not in path
+
+
+def is_pattern(path: str) -> bool:
+    """Whether a path stands for several files. A file that is called so is meant itself."""
+    return any(sign in path for sign in "*?[") and not (is_local(path) and Path(path).exists())
+
+
+def find(pattern: str) -> list[Found]:
+    """The files a path or pattern stands for, sorted; as in a shell, hidden ones only if asked for."""
+    if not is_local(pattern):
+        found = FileSystems.match([pattern])[0].metadata_list
+        return sorted(Found(f.path, f.size_in_bytes, f.last_updated_in_seconds) for f in found)
+    if not is_pattern(pattern) and Path(pattern).is_dir():
+        raise IsADirectoryError(errno.EISDIR, "Is a directory", pattern)
+    # Not Beam's local match, which walks through all folders below.
+    names = glob.glob(pattern, recursive=True) if is_pattern(pattern) else [pattern]  # noqa: PTH207 (keeps the spelling)
+    return [found for name in sorted(names) if (found := _seen(name))]
+
+
+def _seen(name: str) -> Found | None:
+    try:
+        said = Path(name).stat()
+    except FileNotFoundError:  # Gone since it was listed.
+        return None
+    return None if stat.S_ISDIR(said.st_mode) else Found(name, said.st_size, said.st_mtime)
+
+
+def opened(path: str) -> BinaryIO:
+    """A file for reading, its bytes as they are."""
+    return FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
+
+
+def create(path: str) -> BinaryIO:
+    """A new file, its folder included."""
+    return FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED)
+
+
+def make_durable(path: str) -> None:
+    """A local file's bytes, or a local folder's names, survive a power cut from here on."""
+    if is_local(path):
+        handle = os.open(path or ".", os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+@contextmanager
+def explained(path: str, done: str) -> Iterator[None]:
+    """Errors of the file system become a QueueError: `explained("/data/a.jsonl", "read")`."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise QueueError(f"the file {path} can't be {done}: there is no {error.filename}; check the path") from error
+    except PermissionError as error:
+        where = error.filename or path
+        raise QueueError(
+            f"the file {path} can't be {done}: this user (uid {os.geteuid()}) has no permission for {where}; "
+            "change its mode or owner, or name another path"
+        ) from error
+    except (IsADirectoryError, NotADirectoryError, FileExistsError) as error:
+        what = "is a folder" if isinstance(error, IsADirectoryError) else "is no folder"
+        raise QueueError(f"the file {path} can't be {done}: {error.filename} {what}; name another path") from error
+    except (BeamIOError, OSError) as error:
+        said = getattr(error, "strerror", None) or error
+        raise QueueError(f"the file {path} can't be {done}: {said}") from error
+    except ValueError as error:
+        if "Unable to get filesystem" not in str(error):
+            raise
+        raise QueueError(
+            f"the file {path} can't be {done}: Beam's support for {path.partition(':')[0]}:// is not installed; "
+            "install it with `pip install beam-patterns[dataflow]`"
+        ) from error

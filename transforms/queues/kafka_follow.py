@@ -1,0 +1,200 @@
+"""Reading Kafka topics without end, for runners that checkpoint."""
+
+import time
+import uuid
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import apache_beam as beam
+from apache_beam.io.restriction_trackers import OffsetRange, OffsetRestrictionTracker
+from apache_beam.io.watermark_estimators import ManualWatermarkEstimator
+from apache_beam.metrics import Metrics
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.transforms.window import TimestampedValue
+from apache_beam.typehints import List
+from apache_beam.utils.timestamp import Duration, Timestamp
+
+from ..core.message import Message
+from ..core.packing import PackedMessages, Unpack
+from .kafka_clients import Connection, Partition
+from .kafka_watermark import marks_of
+from .queue import Position, QueueError, Split
+
+if TYPE_CHECKING:
+    from .kafka import KafkaQueue
+
+__all__ = ["FollowTopics"]
+
+_ENDLESS = 2**63 - 1
+#: Seconds that a bundle lasts at most: a checkpoint waits for it, and so does the commit.
+_BUNDLE = 1.0
+#: Seconds between two looks for new partitions.
+_LOOK = 10
+#: Seconds by which the watermark of an idle partition stays behind the clock: producers' clocks differ, sends linger.
+_BEHIND = 5
+_MOST = 4096
+
+
+class FollowTopics(beam.PTransform):
+    """PBegin -> (messages, None): what is in the topics and what comes, committed as the runner checkpoints."""
+
+    def __init__(self, queue: "KafkaQueue") -> None:
+        super().__init__()
+        self._queue = queue
+
+    def expand(self, begin: Any) -> Any:
+        """A batch has the time of its earliest record; a partition's watermark is that, or the clock if it is idle."""
+        if isinstance(begin.pipeline.runner, FnApiRunner):
+            raise ValueError(
+                f"FnApiRunner can't read {self._queue} without end: it never fires a window behind an endless source; "
+                "leave --streaming out to read what is there, or use PrismRunner, FlinkRunner or DataflowRunner"
+            )
+        discover, follow = beam.ParDo(_Discover(self._queue)), beam.ParDo(_Follow(self._queue))
+        discover.label, follow.label = "Partitions", "Messages"  # Else the class names would be labels.
+        packed = (
+            begin
+            | "Topics" >> beam.Create(self._queue.topics, reshuffle=False)
+            | "Discover" >> discover.with_output_types(Split)
+            | "Spread" >> beam.Reshuffle()
+            | "Follow" >> follow.with_output_types(PackedMessages)
+        )
+        return packed | "Batches" >> Unpack(Message, List[Message]), None
+
+
+class _Tracker(OffsetRestrictionTracker):
+    """Stops where it is, but never in the middle of what is yet to come: half of an endless range is endless too."""
+
+    def try_split(self, fraction_of_remainder: float) -> Any:
+        return super().try_split(0) if fraction_of_remainder == 0 else None
+
+    def is_bounded(self) -> bool:
+        return False
+
+
+class _Endless(beam.transforms.core.RestrictionProvider):
+    def initial_restriction(self, element: Any) -> OffsetRange:
+        return OffsetRange(*element[1:]) if isinstance(element, Split) else OffsetRange(0, _ENDLESS)
+
+    def create_tracker(self, restriction: OffsetRange) -> OffsetRestrictionTracker:
+        return _Tracker(restriction)
+
+    def restriction_size(self, unused_element: Any, restriction: OffsetRange) -> int:
+        return 1 if restriction.start < restriction.stop else 0
+
+
+_TRACKER = beam.DoFn.RestrictionParam(_Endless())
+_WATERMARK = beam.DoFn.WatermarkEstimatorParam(ManualWatermarkEstimator.default_provider())
+
+
+class _Discover(beam.DoFn):
+    """A topic's partitions, and those that it gets later: the restriction counts them."""
+
+    def __init__(self, queue: "KafkaQueue") -> None:
+        self._queue = queue
+
+    @beam.DoFn.unbounded_per_element()
+    def process(self, topic: str, tracker: Any = _TRACKER, watermark: Any = _WATERMARK) -> Iterator[Split]:
+        known, looked = tracker.current_restriction().start, Timestamp.now()
+        for partition, start in self._queue.beginnings(topic, known).items():
+            if not tracker.try_claim(partition.number):
+                return
+            yield Split(str(partition), start, _ENDLESS)
+        watermark.set_watermark(looked - Duration(2 * _LOOK))
+        tracker.defer_remainder(Duration(_LOOK))
+
+
+class _Follow(beam.DoFn):
+    """Packed messages, since a splittable DoFn of Beam 2.77 can't yield batches."""
+
+    def __init__(self, queue: "KafkaQueue") -> None:
+        self._queue, self._reader = queue, uuid.uuid4().hex
+        self._out = Metrics.counter("ReadFromQueue", "out")
+        self._connections = dict[Partition, Connection]()
+        self._committed = dict[Partition, int]()
+
+    def setup(self) -> None:
+        self._marks, self._heard = marks_of(self._reader), time.monotonic()
+
+    @beam.DoFn.unbounded_per_element()
+    def process(
+        self,
+        split: Split,
+        finalizer: Any = beam.DoFn.BundleFinalizerParam,
+        tracker: Any = _TRACKER,
+        watermark: Any = _WATERMARK,
+    ) -> Iterator[Any]:
+        partition, start = Partition.parse(split.partition), tracker.current_restriction().start
+        kafka, end, pause = self._at(partition, start), time.monotonic() + _BUNDLE, 0
+        commit = _Commit(self._queue, partition, start, self._committed)
+        finalizer.register(commit)
+        while time.monotonic() < end and not pause:
+            before = kafka.position
+            messages = kafka.poll(_MOST, 0.1)
+            if kafka.position == before:
+                self._rest(kafka, partition, watermark)
+                pause = 1
+            elif tracker.try_claim(kafka.position - 1):
+                commit.offset = kafka.position
+                yield from self._stamped(partition, messages, watermark)
+            else:  # The runner gave the rest away: only what lies before it is ours.
+                commit.offset = stop = tracker.current_restriction().stop
+                self._connections.pop(partition).close()
+                ours = [message for message in messages if message.source[2] < stop]  # type: ignore[index,misc]
+                yield from self._stamped(partition, ours, watermark)
+                return
+        tracker.defer_remainder(Duration(pause))
+
+    def teardown(self) -> None:
+        while self._connections:
+            self._connections.popitem()[1].close()
+
+    def infer_output_type(self, unused_input_type: Any) -> Any:
+        return PackedMessages
+
+    def _at(self, partition: Partition, offset: int) -> Connection:
+        """The connection of the last bundle, which has prefetched what comes, if it stands where this one starts."""
+        kafka = self._connections.get(partition)
+        if kafka is None:
+            kafka = self._connections[partition] = self._queue.connect()
+            self._marks.expect(self._queue.partitions(kafka))
+            kafka.seek(partition, offset)
+        elif kafka.position != offset:
+            kafka.seek(partition, offset)
+        return kafka
+
+    def _stamped(self, partition: Partition, messages: list[Message], watermark: Any) -> Iterator[TimestampedValue]:
+        times = [message.timestamp for message in messages if message.timestamp is not None]
+        earliest = Timestamp.of(min(times)) if times else Timestamp.now()
+        self._marks.pass_on(partition, earliest, watermark)
+        if messages:
+            self._out.inc(len(messages))
+            yield TimestampedValue(PackedMessages(messages), earliest)
+
+    def _rest(self, kafka: Connection, partition: Partition, watermark: Any) -> None:
+        """Only a broker's word that there is nothing more lets time pass: silence may be an outage."""
+        now = Timestamp.now() - Duration(_BEHIND)
+        try:
+            idle = kafka.bounds([partition])[partition].stop <= kafka.position
+        except QueueError:
+            if time.monotonic() - self._heard > self._queue.patience:
+                raise
+            return
+        self._heard = time.monotonic()
+        if idle:
+            self._marks.pass_on(partition, now, watermark)
+
+
+class _Commit:
+    """What a bundle has read is committed when the runner has made the bundle durable.
+
+    So is what earlier ones had read, should a runner have dropped their finalisation.
+    """
+
+    def __init__(self, queue: "KafkaQueue", partition: Partition, offset: int, committed: dict[Partition, int]) -> None:
+        self._queue, self._partition, self._committed = queue, partition, committed
+        self.offset = offset
+
+    def __call__(self) -> None:
+        if self.offset > self._committed.get(self._partition, 0):
+            self._queue.commit([Position(str(self._partition), self.offset)])
+            self._committed[self._partition] = self.offset

@@ -1,0 +1,34 @@
+"""Why a Kafka server gives no answer: what an operator would try, whatever the client library says."""
+
+import socket
+import ssl
+from collections.abc import Mapping
+
+__all__ = ["probe"]
+
+
+def probe(server: str, settings: Mapping[str, str]) -> str:
+    """What a connection to host:port runs into."""
+    host, _, port = server.rpartition(":")
+    host = host.strip("[]")
+    try:
+        with socket.create_connection((host, int(port)), timeout=1) as connection:
+            if settings.get("security.protocol", "").upper().endswith("SSL"):
+                _greet(connection, host, settings)
+            return "something listens there, but gives no answer that fits the settings"
+    except socket.gaierror:
+        return "the host name does not resolve"
+    except ConnectionRefusedError:
+        return "the connection is refused, nothing listens on this port"
+    except ssl.SSLCertVerificationError as error:
+        return f"its certificate is refused, {error.verify_message}; see ssl.ca.location"
+    except OSError as error:  # A file of the settings that is not there, too.
+        return str(error)
+
+
+def _greet(connection: socket.socket, host: str, settings: Mapping[str, str]) -> None:
+    context = ssl.create_default_context(cafile=settings.get("ssl.ca.location"))
+    if "ssl.certificate.location" in settings:
+        names = ("ssl.certificate.location", "ssl.key.location", "ssl.key.password")
+        context.load_cert_chain(*(settings.get(name) for name in names))  # type: ignore[arg-type]
+    context.wrap_socket(connection, server_hostname=host).close()

@@ -1,0 +1,67 @@
+"""memory://name: a queue in this process, for tests."""
+
+import threading
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+
+from ..core.message import Message
+from .queue import Position, Queue, QueueUri, Rejected, Split, Writer
+
+__all__ = ["MemoryQueue"]
+
+_LOCK = threading.Lock()
+_TOPICS: dict[str, list[Message]] = defaultdict(list)
+_GROUPS: dict[tuple[str, str], int] = {}
+_BATCH = 4096
+
+
+class MemoryQueue(Queue):
+    """Topics with one partition each, gone with the process: `memory://orders?group=shipping`.
+
+    Only for runners that work in this process, FnApiRunner and Prism's loopback, not for a cluster.
+    """
+
+    keeps_positions = True
+
+    def __init__(self, uri: QueueUri) -> None:
+        super().__init__(uri)
+        uri.only("group")
+        self._topic, self._group = uri.host, uri.params.get("group", "default")
+        if not self._topic:
+            raise ValueError(f"the queue {uri.text} has no name; write memory://name")
+
+    def splits(self) -> list[Split]:
+        """From the group's position to the end."""
+        start, stop = _GROUPS.get((self._topic, self._group), 0), len(_TOPICS[self._topic])
+        return [Split("0", start, stop)] if start < stop else []
+
+    def read(self, split: Split) -> Iterator[list[Message]]:
+        """A slice of the topic."""
+        for start in range(split.start, split.stop, _BATCH):
+            stop = min(start + _BATCH, split.stop)
+            messages = _TOPICS[self._topic][start:stop]
+            yield [m._replace(source=(self._topic, 0, start + i)) for i, m in enumerate(messages)]
+
+    def commit(self, positions: Iterable[Position]) -> None:
+        """The group starts there next time."""
+        place = (self._topic, self._group)
+        with _LOCK:
+            _GROUPS[place] = max(_GROUPS.get(place, 0), *(position.offset for position in positions))
+
+    def writer(self) -> Writer:
+        """Appends to the topic."""
+        return _MemoryWriter(self._topic)
+
+
+class _MemoryWriter(Writer):
+    def __init__(self, topic: str) -> None:
+        self._topic, self._open = topic, list[Message]()
+
+    def write(self, messages: Sequence[Message]) -> None:
+        self._open += messages
+
+    def flush(self) -> list[Rejected]:
+        with _LOCK:
+            _TOPICS[self._topic] += self._open
+        self._open = []
+        return []

@@ -1,0 +1,219 @@
+"""Writing to a queue."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+import orjson
+import pyarrow as pa
+from apache_beam.pvalue import PCollection, TaggedOutput
+from apache_beam.typehints import List
+from apache_beam.utils.windowed_value import WindowedValue
+
+from ..core.batches import Aside, batch_type_of, with_asides
+from ..core.coders import RecordCoder
+from ..core.counters import step_counters
+from ..core.message import Message
+from ..core.routing import ElementError, Pattern, shortened
+from ..dead_letters import DeadLetter
+from .queue import Queue, Writer, open_queue
+
+__all__ = ["WriteToQueue", "Written", "as_message"]
+
+_REJECTED = "rejected"
+#: Single elements are handed to a queue so many at a time.
+_GATHERED = 1000
+
+
+@RecordCoder.register
+class Written(NamedTuple):
+    """That a batch is durable."""
+
+    queue: str
+    messages: int
+
+
+class WriteToQueue(Pattern):
+    """Writes messages to a queue and says what has been written.
+
+    ```
+    messages --> WriteToQueue --> written: Written("kafka://...", 4096), ...
+                      |
+                      +--> the queue
+    ```
+
+    >>> import apache_beam as beam
+    >>> from beam_patterns.transforms.queues import Message, WriteToQueue
+    >>> with beam.Pipeline("FnApiRunner") as p:
+    ...     written = p | beam.Create([Message(b"a"), Message(b"b")]) | WriteToQueue("memory://doc-write")
+    ...     _ = written | beam.Map(print)
+    Written(queue='memory://doc-write', messages=2)
+
+    Args:
+        uri: the queue; see the package's documentation for the kinds and their parameters.
+
+    In: PCollection of Message, DeadLetter, bytes, str, or anything that JSON can express (dicts, NamedTuples, rows).
+    Out: PCollection[Written], for `CommitOffsets` and other steps to wait on. A bundle ends only when all that it wrote
+    is durable, so whoever waits on this output knows that the messages are there.
+    Streaming: as it comes, a flush per bundle.
+    Failure: what can't be written as a message, or is rejected by the queue (too large), goes to the error handler as a
+    DeadLetter, or fails the run. An unreachable queue fails the run with a QueueError.
+    Delivery: at least once; every message carries the attribute `message_id`, the same when it is written again.
+    """
+
+    def __init__(self, uri: str) -> None:
+        super().__init__()
+        self._queue = open_queue(uri)
+
+    def expand(self, elements: PCollection) -> PCollection:
+        """What has been written."""
+        own = self._queue.write_transform()
+        batch_type = batch_type_of(elements) or List[elements.element_type]
+        # A file keeps a dead letter's fields apart; the other queues take it as the message it stands for.
+        record = DeadLetter if own and elements.element_type is DeadLetter else Message
+        form = _Convert if own else _Write
+        step = beam.ParDo(form(self._queue, self.label, self._handler is not None, batch_type, record))
+        step.label = "Messages"  # Else the class name would be a label.
+        outputs = elements | ("Convert" if own else "Send") >> step.with_outputs(_REJECTED, main="main")
+        with_asides(step)
+        outputs.main.element_type = record if own else Written
+        outputs[_REJECTED].element_type = DeadLetter
+        if self._handler is not None:
+            self._handler.add_error_pcollection(outputs[_REJECTED])
+        return outputs.main | "Write" >> own if own else outputs.main
+
+
+def as_message(element: Any) -> Message:
+    """An element as it goes into a queue. Raises TypeError for what has no JSON form."""
+    if isinstance(element, Message):
+        return element.with_id()
+    if isinstance(element, DeadLetter):
+        return element.as_message()
+    if isinstance(element, bytes):
+        return Message(element).with_id()
+    if isinstance(element, str):
+        return Message(element.encode()).with_id()
+    return Message(orjson.dumps(element._asdict() if hasattr(element, "_asdict") else element)).with_id()
+
+
+class _Convert(beam.DoFn):
+    """Elements to messages, a batch at a time, or one by one as they come.
+
+    The SDK would gather single elements into batches, but then it loses what the step before emits when its bundle
+    finishes (seen in 2.77: BatchElements into a DoFn that has `process_batch` only).
+    """
+
+    def __init__(self, queue: Queue, step: str, guarded: bool, batch_type: Any, record: type) -> None:
+        self._queue, self._step, self._guarded, self._batch_type = queue, step, guarded, batch_type
+        self._record = record
+
+    def start_bundle(self) -> None:
+        self._in, self._out, self._dead = step_counters("WriteToQueue", ("in", "out", "dead"))
+
+    def process(self, element: Any) -> Iterator[Any]:
+        messages, letters = self._messages((element,))
+        self._out.inc(len(messages))
+        yield from messages
+        for letter in letters:
+            yield TaggedOutput(_REJECTED, letter)
+
+    def process_batch(self, batch: Any) -> Iterator[Any]:
+        messages, letters = self._messages(batch)
+        self._out.inc(len(messages))
+        if messages:
+            yield messages
+        if letters:
+            yield TaggedOutput(_REJECTED, Aside(letters))
+
+    def infer_output_type(self, unused_input_type: Any) -> Any:
+        return self._record
+
+    def get_input_batch_type(self, unused_input_type: Any) -> Any:
+        return self._batch_type
+
+    def get_output_batch_type(self, unused_input_type: Any) -> Any:
+        return List[self._record]
+
+    def _convert(self, element: Any) -> Any:
+        return element if self._record is DeadLetter else self._queue.fitted(as_message(element))
+
+    def _messages(self, batch: Any) -> tuple[list[Message], list[DeadLetter]]:
+        elements = batch.to_pylist() if isinstance(batch, pa.Table) else batch
+        self._in.inc(len(elements))
+        messages, letters = list[Message](), list[DeadLetter]()
+        convert = self._convert
+        for element in elements:
+            try:
+                messages.append(convert(element))
+            except Exception as error:
+                letters.append(self._refused(element, error))
+        return messages, letters
+
+    def _refused(self, element: Any, error: Exception) -> DeadLetter:
+        if self._guarded:
+            self._dead.inc()
+            return DeadLetter.of(element, error, step=self._step)
+        raise ElementError(
+            f"{self._step}: {self._queue} can't take {shortened(element)}: {error}. "
+            "Add .with_error_handler(...) to send such elements to a dead-letter queue."
+        ) from error
+
+
+class _Write(_Convert):
+    """Elements into a queue; the bundle ends when they are durable."""
+
+    _writer: Writer | None = None
+
+    def start_bundle(self) -> None:
+        super().start_bundle()
+        self._open = 0
+        self._held = defaultdict[Any, list[Any]](list)
+
+    def process(
+        self, element: Any, timestamp: Any = beam.DoFn.TimestampParam, window: Any = beam.DoFn.WindowParam
+    ) -> Iterator[Any]:
+        held = self._held[window]
+        held.append(element)
+        self._last = (timestamp, [window])
+        if len(held) >= _GATHERED:
+            yield from self.process_batch(self._held.pop(window), timestamp, window)
+
+    @beam.DoFn.yields_elements
+    def process_batch(
+        self, batch: Any, timestamp: Any = beam.DoFn.TimestampParam, window: Any = beam.DoFn.WindowParam
+    ) -> Iterator[Any]:
+        messages, letters = self._messages(batch)
+        if self._writer is None:  # Not in setup: a bundle without elements needs no connection.
+            self._writer = self._queue.writer()
+        self._writer.write(messages)
+        self._open += len(messages)
+        self._last = (timestamp, [window])
+        for letter in letters:
+            yield TaggedOutput(_REJECTED, letter)
+        # Said before it is durable, but nobody hears it unless this bundle ends well.
+        yield Written(str(self._queue), len(messages))
+
+    def finish_bundle(self) -> Iterator[Any]:
+        for window, held in self._held.items():
+            for output in self.process_batch(held, self._last[0], window):
+                yield _placed(output, self._last[0], [window])
+        if not self._open or self._writer is None:
+            return
+        rejected = self._writer.flush()
+        self._out.inc(self._open - len(rejected))
+        for message, error in rejected:
+            yield TaggedOutput(_REJECTED, WindowedValue(self._refused(message, error), *self._last))
+
+    def infer_output_type(self, unused_input_type: Any) -> Any:
+        return Written
+
+    def teardown(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+
+def _placed(output: Any, timestamp: Any, windows: Any) -> Any:
+    if isinstance(output, TaggedOutput):
+        return TaggedOutput(output.tag, WindowedValue(output.value, timestamp, windows))
+    return WindowedValue(output, timestamp, windows)
