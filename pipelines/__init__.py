@@ -1,0 +1,10 @@
+"""Ready pipelines, one file each; what they share is in the folders.
+
+launch/    options, running, progress and balance of every pipeline
+mail/      outboxes: Maildir and SMTP
+sales/     rows, totals, charts and page of sales_report
+shipping/  orders and notices of shipping_notifications
+signup/    records and texts of new_user_signup
+telemetry/ events and sketches of telemetry_rollup
+video/     what the video pipelines do with one video
+"""

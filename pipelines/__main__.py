@@ -1,0 +1,101 @@
+"""The command line: beam-patterns list, run NAME ..., queue COMMAND URI, --version.
+
+python -m beam_patterns.pipelines NAME ... is the same as beam-patterns run NAME ...
+"""
+
+import ast
+import difflib
+import importlib
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from beam_patterns.pipelines.launch.script import hush_imports
+
+__all__ = ["main", "pipelines"]
+
+_HERE = Path(__file__).parent
+_USAGE = """\
+usage: beam-patterns list               the pipelines there are
+       beam-patterns run NAME [...]     runs one; beam-patterns run NAME --help explains its options
+       beam-patterns show NAME [...]    its flow as text and as Mermaid, without running it
+       beam-patterns queue COMMAND URI  create, publish, listen, peek, count, lag, copy
+       beam-patterns --version"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a command; returns the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments[:1] == ["run"]:
+        arguments = arguments[1:]
+        if not arguments:
+            return _refuse(f"run needs the name of a pipeline: {', '.join(pipelines())}")
+    match arguments:
+        case ["list"]:
+            _list()
+        case ["--version"]:
+            print(f"beam-patterns {version('beam-patterns')}")
+        case ["show", name, *rest]:
+            return _show(name, rest)
+        case ["queue", *rest]:
+            return _queue(rest)
+        case [] | ["--help"] | ["-h"]:
+            print(_USAGE)
+        case [name, *rest]:
+            return _run(name, rest)
+    return 0
+
+
+def pipelines() -> dict[str, str]:
+    """All pipelines with their summary lines, read without importing them: Beam takes seconds."""
+    files = sorted(_HERE.glob("[!_]*.py"))
+    return {file.stem: (ast.get_docstring(ast.parse(file.read_bytes())) or "").partition("\n")[0] for file in files}
+
+
+def _show(name: str, argv: list[str]) -> int:
+    if name not in pipelines():
+        return _refuse_unknown(name)
+    hush_imports()
+    module = importlib.import_module(f"beam_patterns.pipelines.{name}")
+    try:
+        print(importlib.import_module("beam_patterns.pipelines.report.show").show(module, argv))
+    except ValueError as error:
+        return _refuse(str(error))
+    return 0
+
+
+def _refuse_unknown(name: str) -> int:
+    near = difflib.get_close_matches(name, pipelines(), n=1)
+    return _refuse(f"there is no pipeline {name!r}; {f'did you mean {near[0]}?' if near else 'see beam-patterns list'}")
+
+
+def _run(name: str, argv: list[str]) -> int:
+    if name not in pipelines():
+        return _refuse_unknown(name)
+    hush_imports()
+    return importlib.import_module(f"beam_patterns.pipelines.{name}").run(argv)
+
+
+def _queue(argv: list[str]) -> int:
+    try:
+        hush_imports()
+        return importlib.import_module("beam_patterns.pipelines.launch.queue_command").main(argv)
+    except KeyboardInterrupt:  # Listening ends so, and importing Beam takes seconds too.
+        return 130
+
+
+def _list() -> None:
+    known = pipelines()
+    width = max(map(len, known))
+    for name, summary in known.items():
+        print(f"{name:<{width}}  {summary}")
+
+
+def _refuse(sentence: str) -> int:
+    print(sentence, file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

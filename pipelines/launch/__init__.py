@@ -1,0 +1,1 @@
+"""What every pipeline shares: options, the run itself, progress, balance."""

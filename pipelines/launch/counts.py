@@ -1,0 +1,123 @@
+"""How far a run has come, while it goes on in this process."""
+
+import signal
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+
+__all__ = ["Counts", "DirectRunner"]
+
+_USER_COUNTER = "beam:metric:user:sum_int64:v1"
+#: A pattern's counter: the step that counts, the pattern's class, in or out or ...
+Key = tuple[str, str, str]
+
+
+class Counts:
+    """The counters of a run: of bundles that are done, and of the one that is being worked on."""
+
+    def __init__(self) -> None:
+        self.stages = self.stages_done = 0
+        self._done: Counter[Key] = Counter()
+        self._running: tuple[Any, Iterable[Any]] | None = None
+        self._elsewhere: Callable[[], Counter[Key]] | None = None
+        self._lock = threading.RLock()  # A signal may come while this thread has it.
+
+    def now(self) -> Counter[Key]:
+        """All counters, as they stand."""
+        with self._lock:
+            return self._elsewhere() if self._elsewhere else self._done + self._of_running()
+
+    def follow(self, elsewhere: Callable[[], Counter[Key]]) -> None:
+        """The run goes on in another process, whose counters this function fetches; here nothing has been counted."""
+        with self._lock:
+            if not self.stages:
+                self._elsewhere = elsewhere
+
+    def started(self, names: Any, workers: Iterable[Any]) -> None:
+        """A bundle starts on these workers."""
+        with self._lock:
+            self._running = (names, workers)
+
+    def finished(self, names: Any, infos: Iterable[Any]) -> None:
+        """The bundle is done, and these are its metrics."""
+        with self._lock:
+            self._running = None
+            self._done += _counters(names, infos)
+
+    def cut_off(self) -> None:
+        """The bundle will not end; what it has counted by now is all that will be known of it."""
+        with self._lock:
+            self._done += self._of_running()
+            self._running = None
+
+    @contextmanager
+    def until_interrupted(self) -> Iterator[None]:
+        """Ctrl-C keeps what has been counted: a bundle that is given up takes its counters with it."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def interrupt(*unused: Any) -> None:
+            self.cut_off()
+            raise KeyboardInterrupt
+
+        before = signal.signal(signal.SIGINT, interrupt)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    def _of_running(self) -> Counter[Key]:
+        if self._running is None:
+            return Counter()
+        names, workers = self._running
+        try:
+            cells = [processor.monitoring_infos() for worker in workers for processor in _active(worker)]
+        except Exception:  # The bundle ends while we look, or Beam has changed inside: the next look will tell.
+            return Counter()
+        return sum((_counters(names, infos) for infos in cells), Counter())
+
+
+class DirectRunner(FnApiRunner):
+    """Beam's runner in this process, watched: it tells nobody how far it is before it ends."""
+
+    def __init__(self, counts: Counts) -> None:
+        super().__init__()
+        self._counts = counts
+
+    def run_stages(self, stage_context: Any, stages: Any) -> Any:
+        """Beam's own, with the number of stages noted."""
+        self._counts.stages = len(stages)
+        return super().run_stages(stage_context, stages)
+
+    def _run_bundle(self, context: Any, bundle_context: Any, *rest: Any) -> Any:
+        names = bundle_context.process_bundle_descriptor.transforms
+        self._counts.started(names, bundle_context.worker_handlers)
+        answer = super()._run_bundle(context, bundle_context, *rest)
+        self._counts.finished(names, answer[0].process_bundle.monitoring_infos)
+        self._counts.stages_done += 1
+        return answer
+
+
+def _active(handler: Any) -> list[Any]:
+    found = handler.worker.bundle_processor_cache.active_bundle_processors.values()
+    return [processor for _, processor in list(found)]
+
+
+def _counters(names: Any, infos: Iterable[Any]) -> Counter[Key]:
+    counted: Counter[Key] = Counter()
+    for info in infos:
+        if info.urn == _USER_COUNTER:
+            step = info.labels["PTRANSFORM"]
+            label = names[step].unique_name if step in names else step
+            counted[label, info.labels["NAMESPACE"], info.labels["NAME"]] += _decoded(info.payload)
+    return counted
+
+
+def _decoded(payload: bytes) -> int:
+    """A varint, as the portability protocol writes counters."""
+    return sum((byte & 0x7F) << (7 * place) for place, byte in enumerate(payload))

@@ -1,0 +1,119 @@
+"""How a pipeline is run from a command line: options, runner, progress, balance, exit code."""
+
+import sys
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+from apache_beam.runners.runner import PipelineResult, PipelineState
+
+from beam_patterns.pipelines.report.recorder import Recorder
+from beam_patterns.transforms.core.concurrency import concurrency_of
+
+from .balance import Balance, counters_of
+from .counts import Counts, DirectRunner
+from .failures import sentence, was_interrupted
+from .options import Options
+from .progress import watched
+from .show import Screen
+
+__all__ = ["Places", "launch"]
+
+#: What a run writes, and where it lies.
+Places = Mapping[str, str]
+#: A pipeline's graph between the queues its options name; None for Places means that there is nothing to do.
+Build = Callable[[beam.Pipeline, Any], Places | None]
+
+_FAILED, _WRONG_USE, _INTERRUPTED = 1, 2, 130
+
+
+def launch(kind: type[Options], build: Build, argv: Sequence[str] | None) -> int:
+    """Runs a pipeline with the options of a command line; returns the exit code.
+
+    0: done, and the balance closes. 1: failed. 2: wrong options; nothing was started. 130: interrupted.
+    """
+    try:
+        options, others = kind.parse(sys.argv[1:] if argv is None else argv)
+        beam_options = _beam_options(options, others)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return _WRONG_USE
+    screen = Screen(quiet=options.quiet)
+    with screen.logging(traces=options.traceback):
+        try:
+            return _run(build, options, beam_options, screen)
+        except (Exception, KeyboardInterrupt) as error:
+            if was_interrupted(error):
+                screen.complain("interrupted; what was not committed is read again by the next run")
+                return _INTERRUPTED
+            if options.traceback:
+                traceback.print_exc()
+            screen.complain(sentence(error))
+            return _FAILED
+
+
+def _beam_options(options: Options, others: Sequence[str]) -> PipelineOptions:
+    if options.streaming and options.runner in ("DirectRunner", "FnApiRunner"):
+        raise ValueError(
+            "--streaming: the DirectRunner reads what is there and ends; take --runner PrismRunner, FlinkRunner or "
+            "DataflowRunner to go on for ever"
+        )
+    flags = [f"--runner={options.runner}", *(["--streaming"] if options.streaming else []), *others]
+    return PipelineOptions(flags)
+
+
+def _run(build: Build, options: Options, beam_options: PipelineOptions, screen: Screen) -> int:
+    counts = Counts()
+    # Beam's own DirectRunner would first try to download Prism.
+    runner = DirectRunner(counts) if options.runner == "DirectRunner" else options.runner
+    pipeline = beam.Pipeline(runner, options=beam_options)
+    places = build(pipeline, options)
+    if places is None:
+        return 0
+    recorder = Recorder(options.report, pipeline, options, places) if options.report else None
+    try:
+        with counts.until_interrupted(), watched(screen.out, counts):
+            result = pipeline.run()
+            if beam_options.view_as(StandardOptions).no_wait_until_finish:
+                screen.say(f"submitted to {options.runner}; it goes on by itself")
+                return 0
+            counts.follow(lambda: counters_of(result, pipeline))
+            state = result.wait_until_finish()
+    except (Exception, KeyboardInterrupt) as error:
+        _so_far(Balance.of_counters(counts.now(), pipeline), error, recorder, screen)
+        raise
+    return _report(result, state, pipeline, places, recorder, screen)
+
+
+def _so_far(balance: Balance, error: BaseException, recorder: Recorder | None, screen: Screen) -> None:
+    """What a run has counted that did not come to its end."""
+    if was_interrupted(error):
+        screen.balance(balance, so_far=True)
+    if recorder:
+        recorder.write(balance, error="interrupted" if was_interrupted(error) else sentence(error))
+
+
+def _report(
+    result: PipelineResult,
+    state: str,
+    pipeline: beam.Pipeline,
+    places: Places,
+    recorder: Recorder | None,
+    screen: Screen,
+) -> int:
+    balance = Balance.of(result, pipeline)
+    ended = state in (None, PipelineState.DONE)
+    if recorder:
+        recorder.write(balance, result, error="" if ended else f"the runner ended the run as {state}")
+    if not ended:
+        screen.complain(f"the runner ended the run as {state}")
+        return _FAILED
+    screen.balance(balance)
+    screen.places(places)
+    for label, concurrency in concurrency_of(result, pipeline):
+        screen.say(f"{label}: {concurrency.advice()}")
+    for complaint in balance.complaints():
+        screen.complain(f"the balance does not close at {complaint}")
+    return 0 if balance.closes else _FAILED

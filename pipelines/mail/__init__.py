@@ -1,0 +1,6 @@
+"""Outboxes that deliver a mail once: `open_outbox("/path/maildir")`, `open_outbox("smtp://host:port")`."""
+
+from .deliver import Deliver
+from .outbox import Outbox, RefusedError, open_outbox
+
+__all__ = ["Deliver", "Outbox", "RefusedError", "open_outbox"]

@@ -1,0 +1,99 @@
+"""What a run tells, gathered into its report."""
+
+import dataclasses
+import platform
+import shlex
+import time
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+
+from beam_patterns.pipelines.launch.balance import Balance
+from beam_patterns.pipelines.launch.options import Options, options_of
+from beam_patterns.transforms.queues import open_queue
+
+from .flow import Flow, element_counts
+from .letters import LABEL, Gathered
+from .page import Report, render
+from .produced import images_in
+
+__all__ = ["Recorder", "flow_of"]
+
+_PACKAGES = ("beam-patterns", "apache-beam", "pyarrow", "kafka-python", "confluent-kafka", "google-cloud-pubsub")
+
+
+class Recorder:
+    """To be made when the pipeline is built and has not run: it gathers dead letters too."""
+
+    def __init__(self, path: str, pipeline: beam.Pipeline, options: Options, places: Any) -> None:
+        self._path, self._pipeline, self._options, self._places = Path(path), pipeline, options, dict(places)
+        self._letters = Gathered(pipeline)
+        self._started = time.time()
+
+    def write(self, balance: Balance, result: Any = None, error: str = "") -> None:
+        """The page, whole or not at all."""
+        page = render(self._report(balance, result, error))
+        beside = self._path.with_name(f".{self._path.name}.part")
+        beside.write_text(page, encoding="utf-8")
+        beside.replace(self._path)
+
+    def _report(self, balance: Balance, result: Any, error: str) -> Report:
+        return Report(
+            name=type(self._options).__module__.rpartition(".")[2],
+            summary=(type(self._options).__doc__ or "").strip(),
+            started=datetime.fromtimestamp(self._started, UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
+            seconds=time.time() - self._started,
+            flow=flow_of(self._pipeline, element_counts(result) if result else None),
+            balance=balance,
+            kinds=self._letters.kinds,
+            kinds_known=self._letters.known,
+            replay=_replay(self._places.get("dead letters", "")),
+            parameters=_parameters(self._options),
+            versions=_versions(),
+            places=self._places,
+            images=images_in(self._places.values(), self._started),
+            error=error,
+        )
+
+
+def flow_of(pipeline: beam.Pipeline, counts: Any = None) -> Flow:
+    """The flow without what the report has put there itself."""
+    flow = Flow.of(pipeline, counts)
+    nodes = tuple(node for node in flow.nodes if not node.label.startswith(LABEL))
+    edges = tuple(edge for edge in flow.edges if not edge.target.startswith(LABEL))
+    return Flow(nodes, edges)
+
+
+def _parameters(options: Options) -> dict[str, str]:
+    """As given on the command line; a secret shows only that there is one."""
+    known = options_of(type(options))
+    values = {field.name: getattr(options, field.name) for field in dataclasses.fields(options)}
+    return {
+        f"--{name}": "(hidden)" if known[name].secret and value else str(value)
+        for name, value in values.items()
+        if value not in ("", None)
+    }
+
+
+def _replay(dead_letters: str) -> str:
+    """The command that sends the letters back, as far as it is known."""
+    if not dead_letters:
+        return ""
+    command = ["python", "pipelines/replay_dead_letters.py", "--dead_letters"]
+    if open_queue(dead_letters).keeps_positions:
+        group = "" if "group=" in dead_letters else f"{'&' if '?' in dead_letters else '?'}group=replay"
+        return shlex.join([*command, dead_letters + group])
+    return shlex.join([*command, dead_letters, "--to", "URI", "--journal", "URI"])
+
+
+def _versions() -> dict[str, str]:
+    found = {"Python": platform.python_version(), "platform": f"{platform.system()} {platform.machine()}"}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,44 @@
+"""beam-patterns show NAME: a pipeline's picture as text and Mermaid, without running it."""
+
+import dataclasses
+import inspect
+import shlex
+import typing
+from collections.abc import Sequence
+from types import ModuleType
+
+import apache_beam as beam
+
+from beam_patterns.pipelines.launch.options import Options, options_of
+from beam_patterns.pipelines.launch.queues import drawing
+
+from .outline import mermaid, text
+from .recorder import flow_of
+
+__all__ = ["show"]
+
+
+def show(module: ModuleType, argv: Sequence[str]) -> str:
+    """The picture; what the command line leaves out is taken from the options' examples."""
+    kind = _options_class(module)
+    options, _ = kind.parse([*_examples(kind, argv), *argv])
+    pipeline = beam.Pipeline("FnApiRunner")
+    with drawing():
+        module.build(pipeline, options)
+    flow = flow_of(pipeline)
+    return f"{text(flow)}\n\n{mermaid(flow)}"
+
+
+def _options_class(module: ModuleType) -> type[Options]:
+    _, parameter = inspect.signature(module.build).parameters
+    return typing.get_type_hints(module.build)[parameter]
+
+
+def _examples(kind: type[Options], argv: Sequence[str]) -> list[str]:
+    given = {argument.partition("=")[0] for argument in argv}
+    examples = options_of(kind)
+    return [
+        f"--{field.name}={shlex.split(examples[field.name].example)[0]}"
+        for field in dataclasses.fields(kind)
+        if field.default is dataclasses.MISSING and f"--{field.name}" not in given
+    ]

@@ -1,0 +1,1 @@
+"""What telemetry_rollup is made of: events, and what is kept of many."""

@@ -1,0 +1,1 @@
+"""What the video pipelines do with one video: plain functions, without Beam."""

@@ -1,0 +1,81 @@
+"""Renditions of videos: each for large screens, for small ones, for telephones, and as an animated thumbnail.
+
+```
+                                         +--> Filter --> WorkQueue --> 2160p.mp4  --+
+/videos/*.mp4 --> WorkQueue --> Copier --+--> Filter --> WorkQueue --> 1080p.mp4  --+--> manifest.json
+                   (probe)               +-------------> WorkQueue --> mobile.mp4 --+
+                      |                  +-------------> WorkQueue --> thumbnail.webp
+                      +--> dead letters: what ffmpeg can't play, and why
+```
+
+    python pipelines/video_renditions.py --videos '/videos/*.mp4' --output /renditions
+
+Nothing is enlarged: a size that would show no more than the next smaller one is left out (the Filters), and the
+manifest says so. The sound stays: AAC as it is, anything else as AAC. A video's manifest is there when all its
+renditions are. What is there, complete and made of the same file, is skipped, so a run that was killed goes on where it
+stopped; --force makes everything again. Needs `pip install 'beam-patterns[video]'`.
+
+Source: Burns, Designing Distributed Systems, chapter 11, figure 11-2 (the copier pattern).
+"""
+
+if __name__ == "__main__":  # Before any import, so that no function of this file is pickled from __main__.
+    from beam_patterns.pipelines.launch.script import run_as_module
+
+    run_as_module(__file__)
+
+import dataclasses
+from collections.abc import Sequence
+
+import apache_beam as beam
+from apache_beam.pvalue import PCollection
+from apache_beam.transforms.error_handling import ErrorHandler
+
+from beam_patterns.pipelines.launch.run import Places, launch
+from beam_patterns.pipelines.video.find import FindVideos
+from beam_patterns.pipelines.video.folders import OutputFolders
+from beam_patterns.pipelines.video.options import VideoOptions
+from beam_patterns.pipelines.video.renditions import Animator, Manifester, Probe, Renderer
+from beam_patterns.pipelines.video.rungs import FHD, MOBILE, UHD, Rung
+from beam_patterns.transforms import Copier, DeadLetters, Filter, WorkQueue
+from beam_patterns.transforms.queues import Message, WriteToQueue
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class VideoRenditionsOptions(VideoOptions):
+    """Renditions of videos: 2160p, 1080p, mobile and an animated thumbnail of each, with a manifest."""
+
+
+def video_renditions(
+    videos: PCollection, folders: OutputFolders, *, dead: ErrorHandler, timeout: float, force: bool
+) -> PCollection:
+    """The flow, from paths of videos to paths of manifests."""
+
+    def queue(work: Renderer | Animator) -> beam.PTransform:
+        return WorkQueue(work, timeout=timeout).with_done_check(work.is_done, force=force).with_error_handler(dead)
+
+    def larger_than(rung: Rung) -> beam.PTransform:
+        return Filter(rung.fits).with_view(Message.json).with_error_handler(dead)
+
+    probed = videos | "Probe" >> WorkQueue(Probe(folders), timeout=timeout).with_error_handler(dead)
+    copies = probed | "Copy" >> Copier("uhd", "fhd", "mobile", "thumbnail")
+    made = (
+        copies.uhd | "Above 1080p" >> larger_than(UHD) | "2160p" >> queue(Renderer(folders, UHD)),
+        copies.fhd | "Above mobile" >> larger_than(FHD) | "1080p" >> queue(Renderer(folders, FHD)),
+        copies.mobile | "Mobile" >> queue(Renderer(folders, MOBILE)),
+        copies.thumbnail | "Thumbnail" >> queue(Animator(folders)),
+    )
+    complete = probed | "All made" >> beam.util.WaitOn(*made)
+    return complete | "Manifest" >> beam.FlatMap(Manifester(folders)).with_output_types(str)
+
+
+def build(p: beam.Pipeline, o: VideoRenditionsOptions) -> Places:
+    """The flow between the folders that the options name, and where its results lie."""
+    with ErrorHandler("DeadLetters" >> (DeadLetters() | "Park" >> WriteToQueue(o.letters))) as dead:
+        videos = p | "Find" >> FindVideos(o.pattern)
+        video_renditions(videos, o.folders, dead=dead, timeout=o.timeout.total_seconds(), force=o.force)
+    return {"renditions": o.folders.output, "dead letters": o.letters}
+
+
+def run(argv: Sequence[str] | None = None) -> int:
+    """The whole pipeline from a command line; returns the exit code."""
+    return launch(VideoRenditionsOptions, build, argv)

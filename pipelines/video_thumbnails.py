@@ -1,0 +1,88 @@
+"""Thumbnails of videos: frames spread over the length, a contact sheet, an animated preview, and a gallery of all.
+
+```
+/videos/*.mp4 --> Find --> WorkQueue(thumbnails) --> /thumbnails/holiday.mp4/frame-01.jpg ...
+                               |                                             sheet.jpg, preview.webp
+                               |                     /thumbnails/index.html
+                               +--> dead letters: what ffmpeg can't play, and why
+```
+
+    python pipelines/video_thumbnails.py --videos '/videos/*.mp4' --output /thumbnails --frames 12 --size 320
+
+A video whose thumbnails are there and complete is skipped, so a run that was killed goes on where it stopped, and the
+same command once a night works on new videos only. Other settings or a changed video make them anew, and so does
+--force. Needs `pip install 'beam-patterns[video]'`.
+
+Source: Burns, Designing Distributed Systems, chapter 10, hands-on: implementing a video thumbnailer.
+"""
+
+if __name__ == "__main__":  # Before any import, so that no function of this file is pickled from __main__.
+    from beam_patterns.pipelines.launch.script import run_as_module
+
+    run_as_module(__file__)
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import apache_beam as beam
+from apache_beam.pvalue import AsIter, PCollection
+from apache_beam.transforms.error_handling import ErrorHandler
+
+from beam_patterns.pipelines.launch.options import option
+from beam_patterns.pipelines.launch.run import Places, launch
+from beam_patterns.pipelines.video.find import FindVideos
+from beam_patterns.pipelines.video.gallery import PAGE, write_gallery
+from beam_patterns.pipelines.video.options import VideoOptions
+from beam_patterns.pipelines.video.thumbnails import Thumbnailer
+from beam_patterns.transforms import DeadLetter, DeadLetters, WorkQueue
+from beam_patterns.transforms.queues import WriteToQueue
+
+_MOST_FRAMES, _LEAST_SIZE = 500, 16
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class VideoThumbnailsOptions(VideoOptions):
+    """Thumbnails of videos: frames, a contact sheet, an animated preview of each, and a gallery of all."""
+
+    frames: int = option("How many frames of each video.", example="12", type=int, default=12)
+    size: int = option("The longer side of a frame in pixels; never enlarged.", example="320", type=int, default=320)
+
+    def check(self) -> None:
+        """Values that make no sense, found before anything starts."""
+        super().check()
+        if not 1 <= self.frames <= _MOST_FRAMES:
+            raise ValueError(f"--frames: {self.frames} is not between 1 and {_MOST_FRAMES}")
+        if self.size < _LEAST_SIZE:
+            raise ValueError(f"--size: {self.size} pixels show nothing; give {_LEAST_SIZE} or more")
+
+
+def video_thumbnails(
+    videos: PCollection, thumbnailer: Thumbnailer, *, dead: ErrorHandler, timeout: float, force: bool
+) -> PCollection:
+    """The flow, from paths of videos to paths of folders."""
+    work = WorkQueue(thumbnailer, timeout=timeout).with_done_check(thumbnailer.is_done, force=force)
+    return videos | "Thumbnails" >> work.with_error_handler(dead)
+
+
+def build(p: beam.Pipeline, o: VideoThumbnailsOptions) -> Places:
+    """The flow between the folders that the options name, and where its results lie."""
+    thumbnailer = Thumbnailer(o.folders, o.frames, o.size)
+    with ErrorHandler("DeadLetters" >> DeadLetters()) as dead:
+        videos = p | "Find" >> FindVideos(o.pattern)
+        made = video_thumbnails(videos, thumbnailer, dead=dead, timeout=o.timeout.total_seconds(), force=o.force)
+    letters = dead.output()
+    letters | "Park" >> WriteToQueue(o.letters)
+    page = p | "Output" >> beam.Create([o.folders.output], reshuffle=False)
+    page | "Gallery" >> beam.Map(_gallery, AsIter(made), AsIter(letters)).with_output_types(str)
+    return {"gallery": str(Path(o.output, PAGE)), "dead letters": o.letters}
+
+
+def _gallery(output: str, unused_made: Iterable[str], failed: Iterable[DeadLetter]) -> str:
+    """Waits for all of them; what earlier runs have made is in the page too."""
+    return write_gallery(output, failed)
+
+
+def run(argv: Sequence[str] | None = None) -> int:
+    """The whole pipeline from a command line; returns the exit code."""
+    return launch(VideoThumbnailsOptions, build, argv)

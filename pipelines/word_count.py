@@ -1,0 +1,131 @@
+"""How often each word occurs in files or a queue: MapReduce, the sum of sums.
+
+```
+the cat sat ----+
+the dog saw ----+--> words of each line --> Sum by word --> {"word": "the", "count": 3}
+the cat --------+
+```
+
+    python pipelines/word_count.py --text '/books/*.txt' --counts counts.csv --dead_letters dead.jsonl
+    python pipelines/word_count.py --text 'kafka://localhost:9092/posts?group=words' --field body \\
+        --counts 'kafka://localhost:9092/counts' --dead_letters 'kafka://localhost:9092/dead'
+
+Every line of a file, and every message of a queue, is a text; with --field a JSON object that holds one. A word is
+letters of any script, with apostrophes inside; upper and lower case are the same word. Words are counted line by
+line, then worker by worker; only partial counts travel. A queue with a group is read from where the last run stopped.
+
+Source: Burns, Designing Distributed Systems, chapter 10 (MapReduce) and chapter 12 (sum); Dean and Ghemawat (2004).
+"""
+
+if __name__ == "__main__":  # Before any import, so that no function of this file is pickled from __main__.
+    from beam_patterns.pipelines.launch.script import run_as_module
+
+    run_as_module(__file__)
+
+import dataclasses
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import apache_beam as beam
+from apache_beam.pvalue import PCollection
+from apache_beam.transforms.error_handling import ErrorHandler
+
+from beam_patterns.pipelines.launch.options import Options, option, queue
+from beam_patterns.pipelines.launch.queues import is_idle, same_queue
+from beam_patterns.pipelines.launch.run import Places, launch
+from beam_patterns.transforms import DeadLetters, Filter, Sum
+from beam_patterns.transforms.queues import CommitOffsets, Message, ReadFromQueue, WriteToQueue
+
+_WORD = re.compile(r"[^\W\d_]+(?:['\N{RIGHT SINGLE QUOTATION MARK}][^\W\d_]+)*")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class WordCountOptions(Options):
+    """How often each word occurs in files or a queue."""
+
+    text: str = option("The texts: lines of files, or messages of a queue.", example="'/books/*.txt'", type=queue)
+    counts: str = option("The queue for the counts, a word each; a .csv file has a row each.", example="counts.csv")
+    dead_letters: str = option(
+        "The queue for texts that can't be read, with the reason.", example="dead.jsonl", type=queue
+    )
+    field: str = option("Where a message is JSON: the field with the text.", example="body", default="")
+
+    def check(self) -> None:
+        """Values that make no sense, found before anything starts."""
+        queue(self.counts)
+        if self.streaming:
+            raise ValueError(
+                "--streaming: a count is done when everything is counted; telemetry_rollup counts for ever"
+            )
+        for name, uri in {"counts": self.counts, "dead_letters": self.dead_letters}.items():
+            if same_queue(uri, self.text):
+                raise ValueError(f"--{name} would be written to {uri}, from which --text is read; take another queue")
+
+
+class TextOf:
+    """The text in a message. Raises ValueError where there is none.
+
+    >>> TextOf("")(Message(b"the cat")), TextOf("body")(Message(b'{"body": "the dog"}'))
+    ('the cat', 'the dog')
+    """
+
+    def __init__(self, field: str) -> None:
+        self._field = field
+
+    def __call__(self, message: Message) -> str:
+        if not self._field:
+            return (message.value or b"").decode()
+        data = message.json()
+        text = data.get(self._field) if isinstance(data, dict) else None
+        if not isinstance(text, str):
+            raise ValueError(f"there is no text in the field {self._field!r}")
+        return text
+
+
+def words(text: str) -> Iterable[tuple[str, int]]:
+    """Each word of a text, once, with how often it occurs.
+
+    >>> sorted(words("Don't! The cat, the DOG & the cat's 2 tails"))
+    [('cat', 1), ("cat's", 1), ('dog', 1), ("don't", 1), ('tails', 1), ('the', 3)]
+    """
+    return Counter(_WORD.findall(text.casefold().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'"))).items()
+
+
+def word_count(messages: PCollection, *, field: str, dead: ErrorHandler) -> PCollection:
+    """The flow, from texts to pairs of word and count."""
+    text_of = TextOf(field)
+    return (
+        messages
+        | "Readable" >> Filter(_is_text).with_view(text_of).with_error_handler(dead)
+        | "Text" >> beam.Map(text_of).with_output_types(str)
+        | "Words" >> beam.FlatMap(words).with_output_types(tuple[str, int])
+        | "Count" >> Sum()
+    )
+
+
+def _is_text(unused_text: str) -> bool:
+    return True
+
+
+def as_message(word: str, count: int) -> Message:
+    """For the queue of counts."""
+    return Message.of({"word": word, "count": count}, key=word.encode())
+
+
+def build(p: beam.Pipeline, o: WordCountOptions) -> Places | None:
+    """The flow between the queues that the options name, and where its results lie; None if there is nothing to do."""
+    if is_idle(o.text):
+        return None
+    with ErrorHandler("DeadLetters" >> (DeadLetters() | "Park" >> WriteToQueue(o.dead_letters))) as dead:
+        messages = p | "Read" >> ReadFromQueue(o.text).with_error_handler(dead)
+        counts = word_count(messages, field=o.field, dead=dead)
+        told = counts | "Tell" >> beam.MapTuple(as_message).with_output_types(Message)
+        written = told | "Write" >> WriteToQueue(o.counts).with_error_handler(dead)
+    (written, dead.output()) | "Commit" >> CommitOffsets(messages)
+    return {"counts": o.counts, "dead letters": o.dead_letters}
+
+
+def run(argv: Sequence[str] | None = None) -> int:
+    """The whole pipeline from a command line; returns the exit code."""
+    return launch(WordCountOptions, build, argv)

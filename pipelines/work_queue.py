@@ -1,0 +1,144 @@
+"""Any program, or any service, as the worker of any queue.
+
+```
+items --> WorkQueue: a program per item, or a request --> results
+                   +--> failed for the last time ------> dead letters
+```
+
+    python pipelines/work_queue.py \\
+        --input 'sqlite:///data/queues.db?topic=orders&group=labels' \\
+        --command 'python3 label.py --to {name}' \\
+        --output 'sqlite:///data/queues.db?topic=labels' \\
+        --dead_letters 'sqlite:///data/queues.db?topic=dead_letters' \\
+        --attempts 5 --timeout 30s
+
+The program finds its item as JSON in the file that the environment variable WORK_ITEM_FILE names; its exit code says
+whether it succeeded, what it prints, or writes to {output}, is the result. There is no shell: the words of --command
+are its arguments, with {item}, {item_file}, {scratch}, {output} and the fields of the item filled in. With --url the
+item is posted to a service instead, with an Idempotency-Key. Results keep their item's key and get an id made of the
+item's, the same however often it is worked on.
+
+--input may be a work source in the book's form, http://host:port/api/v1/items. It remembers nothing, so name a folder
+with --done, where each finished item leaves a marker; a run that was killed then goes on where it stopped, and --force
+does everything again. What results hold is written before queues with groups are committed, not before the markers: use
+--done for work whose effect is outside.
+
+Source: Burns, Designing Distributed Systems, chapter 10.
+"""
+
+if __name__ == "__main__":  # Before any import, so that no function of this file is pickled from __main__.
+    from beam_patterns.pipelines.launch.script import run_as_module
+
+    run_as_module(__file__)
+
+import dataclasses
+import shlex
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.pvalue import PCollection
+from apache_beam.transforms.error_handling import ErrorHandler
+
+from beam_patterns.pipelines.launch.options import Options, duration, option, queue, switch
+from beam_patterns.pipelines.launch.run import Places, launch
+from beam_patterns.transforms import DeadLetters, WorkQueue
+from beam_patterns.transforms.queues import CommitOffsets, Message, ReadFromQueue, WriteToQueue
+from beam_patterns.transforms.workers import Command, DoneMarkers, HttpWorker
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class WorkQueueOptions(Options):
+    """Any program, or any service, as the worker of any queue."""
+
+    input: str = option(
+        "The queue of items, or a work source.",
+        example="'sqlite:///data/queues.db?topic=orders&group=labels'",
+        type=queue,
+    )
+    output: str = option("The queue of results.", example="'sqlite:///data/queues.db?topic=labels'", type=queue)
+    dead_letters: str = option(
+        "The queue for items that failed for the last time.",
+        example="'sqlite:///data/queues.db?topic=dead_letters'",
+        type=queue,
+    )
+    command: str = option(
+        "The program and its arguments, one item at a time; this or --url.",
+        example="'python3 label.py --to {name}'",
+        default="",
+    )
+    url: str = option(
+        "The service that each item is posted to; this or --command.", example="https://host/labels", default=""
+    )
+    token_from: str = option(
+        "The environment variable with the token for --url, sent as Authorization: Bearer.",
+        example="LABELS_TOKEN",
+        default="",
+        pattern="[A-Za-z_][A-Za-z0-9_]*",
+    )
+    workers: int = option(
+        "How many items at a time; 0: as many as there are cores here, one elsewhere.", example="4", type=int, default=0
+    )
+    attempts: int = option("How often an item is tried.", example="5", type=int, default=3)
+    timeout: timedelta = option(
+        "How long an attempt may take.", example="90s", type=duration, default=timedelta(minutes=1)
+    )
+    done: str = option("A folder for markers of finished items, which are skipped.", example="data/done", default="")
+    force: bool = option("Work on finished items again.", example="true", type=switch, default=False)
+
+    def check(self) -> None:
+        """Values that make no sense, found before anything starts."""
+        if bool(self.command) == bool(self.url):
+            raise ValueError("give either --command 'PROGRAM ARGUMENTS' or --url https://host/path")
+        if self.token_from and not self.url:
+            raise ValueError(f"--token_from {self.token_from}: there is no --url to send the token to")
+        if self.force and not self.done:
+            raise ValueError("--force: without --done nothing is skipped")
+        if self.workers < 0:
+            raise ValueError(f"--workers: {self.workers} is less than 0")
+        self.work()
+
+    def work(self) -> WorkQueue:
+        """The work queue that the options describe."""
+        work = WorkQueue(AsMessage(self._worker()), self.attempts, self.timeout.total_seconds())
+        if self.workers:
+            work = work.with_workers(self.workers)
+        return work.with_done_check(DoneMarkers(self.done), self.force) if self.done else work
+
+    def _worker(self) -> Callable[[Any], Any]:
+        if not self.url:
+            return Command(shlex.split(self.command))
+        worker = HttpWorker(self.url)
+        return worker.with_token_from(self.token_from) if self.token_from else worker
+
+
+class AsMessage:
+    """A worker's result as a message with its item's key."""
+
+    def __init__(self, work: Callable[[Any], bytes]) -> None:
+        self._work = work
+        self.__name__ = getattr(work, "__name__", str(work))
+
+    def __call__(self, item: Message) -> Message:
+        """The result for an item."""
+        return Message(self._work(item), key=item.key)
+
+
+def work_on(items: PCollection, o: WorkQueueOptions, dead: ErrorHandler) -> PCollection:
+    """The flow, without its queues."""
+    return items | "Work" >> o.work().with_error_handler(dead)
+
+
+def build(p: beam.Pipeline, o: WorkQueueOptions) -> Places:
+    """The flow between the queues that the options name, and where its results lie."""
+    with ErrorHandler(DeadLetters() | "Park" >> WriteToQueue(o.dead_letters)) as dead:
+        items = p | "Read" >> ReadFromQueue(o.input).with_error_handler(dead)
+        results = work_on(items, o, dead) | "Write" >> WriteToQueue(o.output).with_error_handler(dead)
+    (results, dead.output()) | "Commit" >> CommitOffsets(items)
+    return {"results": o.output, "dead letters": o.dead_letters}
+
+
+def run(argv: Sequence[str] | None = None) -> int:
+    """The whole pipeline from a command line; returns the exit code."""
+    return launch(WorkQueueOptions, build, argv)

@@ -1,0 +1,96 @@
+"""A pipeline as bad days make it: elements come twice and in another order, bundles are run again."""
+
+import random
+from collections.abc import Collection, Iterator
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.pvalue import PBegin, PCollection
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.utils.windowed_value import WindowedValue
+
+__all__ = ["chaos"]
+
+_LOCAL = ("DirectRunner", "SwitchingDirectRunner", "FnApiRunner", "BundleBasedDirectRunner")
+
+
+def chaos(pipeline: beam.Pipeline, seed: int = 0, once: Collection[str] = ()) -> beam.Pipeline:
+    """Makes a pipeline do what at-least-once delivery and retries may do to it. To be called before it is built.
+
+    * Every source hands over about half of its elements twice, and all in another order.
+    * Every bundle is run twice; of the first run only side effects remain, as if the worker had died at the end.
+
+    What a flow leaves behind must then be the same as without, but for repetitions that its consumers recognise:
+
+    >>> from beam_patterns.testing import chaos
+    >>> from beam_patterns.transforms.queues import WriteToQueue, open_queue
+    >>> with chaos(beam.Pipeline("FnApiRunner")) as p:
+    ...     _ = p | beam.Create([b"a", b"b"]) | WriteToQueue("memory://doc-chaos")
+    >>> queue = open_queue("memory://doc-chaos?group=doc")
+    >>> messages = [m for split in queue.splits() for batch in queue.read(split) for m in batch]
+    >>> len(messages) > 2, sorted({m.attribute("message_id") for m in messages})
+    (True, [b'new--71beeff9', b'new--e8b7be43'])
+
+    Args:
+        pipeline: on a runner that works in this process.
+        seed: another one gives other elements and another order.
+        once: labels of sources whose elements do come exactly once, such as settings that are read as a side input.
+    """
+    if type(pipeline.runner).__name__ not in _LOCAL:
+        raise ValueError(
+            f"chaos(pipeline) runs in this process, not on {type(pipeline.runner).__name__}; "
+            'make it as beam.Pipeline("FnApiRunner")'
+        )
+    if pipeline.transforms_stack[0].parts:
+        raise ValueError("chaos(pipeline) comes before the first transform is applied")
+    pipeline.runner = FnApiRunner(bundle_repeat=1)
+    pipeline.apply = _Sources(pipeline, seed, frozenset(once))
+    return pipeline
+
+
+class _Sources:
+    """Takes the place of the pipeline's `apply`: behind each source there is a redelivery."""
+
+    def __init__(self, pipeline: beam.Pipeline, seed: int, once: Collection[str]) -> None:
+        self._apply, self._seed, self._once = pipeline.apply, seed, once
+        self._depth = 0
+
+    def __call__(self, transform: Any, pvalueish: Any = None, label: str | None = None) -> Any:
+        self._depth += 1
+        try:
+            output = self._apply(transform, pvalueish, label)
+        finally:
+            self._depth -= 1
+        name = label or transform.label
+        is_source = self._depth == 0 and isinstance(pvalueish, PBegin | beam.Pipeline | None)
+        if not is_source or name in self._once or not isinstance(output, PCollection):
+            return output
+        again = output | f"Redeliver {name}" >> beam.ParDo(_Redeliver(self._seed)).with_output_types(
+            output.element_type
+        )
+        if hasattr(output, "read_positions"):
+            again.read_positions = output.read_positions
+        return again
+
+
+class _Redeliver(beam.DoFn):
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+
+    def setup(self) -> None:
+        self._random = random.Random(self._seed)  # noqa: S311 (for tests)
+
+    def start_bundle(self) -> None:
+        self._held = list[WindowedValue]()
+
+    def process(
+        self, element: Any, timestamp: Any = beam.DoFn.TimestampParam, window: Any = beam.DoFn.WindowParam
+    ) -> tuple[()]:
+        self._held.append(WindowedValue(element, timestamp, (window,)))
+        return ()
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        twice = [value for value in self._held if self._random.random() < 0.5]
+        delivered = self._held + twice
+        self._random.shuffle(delivered)
+        yield from delivered

@@ -1,0 +1,107 @@
+"""One transform, a few items, and everything that came of them."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.pvalue import PCollection
+from apache_beam.transforms.error_handling import ErrorHandler
+
+from beam_patterns.pipelines.launch.balance import Balance, counters_of
+from beam_patterns.transforms import DeadLetter, DeadLetters
+from beam_patterns.transforms.core.routing import Pattern
+
+from .collect import Collect
+
+__all__ = ["Outputs", "Report", "run_pattern"]
+
+
+class Outputs(Mapping[Any, list[Any]]):
+    """A list per output: `["out"]` of a transform with one, else by the output's name or number."""
+
+    def __init__(self, lists: Mapping[Any, list[Any]], dead: list[DeadLetter], balance: Balance, counters: Any) -> None:
+        self._lists = dict(lists)
+        self.dead = dead
+        """What failed."""
+        self.balance = balance
+        """The steps with what came in and what became of it."""
+        self.counters: dict[tuple[str, str], int] = counters
+        """All counters by class and name: counters["Filter", "dropped"]."""
+
+    def __getitem__(self, name: Any) -> list[Any]:
+        return self._lists[name]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._lists)
+
+    def __len__(self) -> int:
+        return len(self._lists)
+
+
+def run_pattern(
+    transform: beam.PTransform, items: Any, make: Callable[[], beam.Pipeline] = lambda: beam.Pipeline("FnApiRunner")
+) -> Outputs:
+    """Runs a transform on a few items and returns a list per output.
+
+    >>> from beam_patterns.transforms import Splitter
+    >>> run = run_pattern(Splitter(whole=lambda n: 6 % n == 0), [1, 2, 4, 0])
+    >>> run["whole"], run["otherwise"], [letter.error_type for letter in run.dead]
+    ([1, 2], [4], ['ZeroDivisionError'])
+    >>> run.counters["Splitter", "in"]
+    4
+
+    Args:
+        transform: a pattern, or any transform. A pattern without an error handler gets one.
+        items: a list is one input; a tuple or a dict of lists are several, for Merger, Join and their kin. Instead of a
+            list there may be a source: a transform, such as ReadFromQueue or TestStream.
+        make: makes the pipeline; its runner must work in this process.
+    """
+    p = make()
+    seen, collect_dead = dict[Any, Collect](), Collect()
+    with ErrorHandler("Dead" >> (DeadLetters() | "CollectDead" >> collect_dead)) as dead:
+        _ = p | "NoError" >> beam.Create([], reshuffle=False) | "Handled" >> Report(dead)
+        guarded = isinstance(transform, Pattern) and transform._handler is None
+        step = transform.with_error_handler(dead) if guarded else transform
+        for name, output in _named(_inputs(p, items) | step).items():
+            seen[name] = Collect()
+            _ = output | f"Collect {name}" >> seen[name]
+    result = p.run()
+    result.wait_until_finish()
+    counters = dict[tuple[str, str], int]()
+    for (_, owner, name), number in counters_of(result, p).items():
+        counters[owner, name] = counters.get((owner, name), 0) + number
+    lists = {name: collect.elements for name, collect in seen.items()}
+    return Outputs(lists, collect_dead.elements, Balance.of(result, p), counters)
+
+
+def _inputs(p: beam.Pipeline, items: Any) -> Any:
+    if isinstance(items, dict):
+        return {name: _input(p, part, f"Items {name}") for name, part in items.items()}
+    if isinstance(items, tuple):
+        parts = [_input(p, part, f"Items {i}") for i, part in enumerate(items)]
+        return type(items)(*parts) if hasattr(items, "_fields") else tuple(parts)
+    return _input(p, items, "Items")
+
+
+def _input(p: beam.Pipeline, items: Any, label: str) -> PCollection:
+    return p | label >> (items if isinstance(items, beam.PTransform) else beam.Create(list(items), reshuffle=False))
+
+
+def _named(outputs: Any) -> dict[Any, PCollection]:
+    if isinstance(outputs, PCollection):
+        return {"out": outputs}
+    if hasattr(outputs, "_fields"):
+        return outputs._asdict()
+    return dict(outputs) if isinstance(outputs, dict) else dict(enumerate(outputs))
+
+
+class Report(beam.PTransform):
+    """A handler must be given at least one PCollection of errors, and not every transform has any."""
+
+    def __init__(self, handler: ErrorHandler) -> None:
+        super().__init__()
+        self._handler = handler
+
+    def expand(self, errors: PCollection) -> PCollection:
+        self._handler.add_error_pcollection(errors)
+        return errors
