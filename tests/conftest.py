@@ -1,0 +1,71 @@
+"""Fixtures for all tests: a pipeline on each runner."""
+
+from collections.abc import Callable, Iterator
+
+import apache_beam as beam
+import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from beam_patterns.transforms.workers.spawner import Spawner
+
+from .servers import kafka as kafka_server
+from .servers import prism
+from .servers import pubsub as pubsub_server
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Anyone's work source can be tested by the conformance tests: see test_work_queue_source.py."""
+    parser.addoption("--work-queue-source", metavar="URL", help="a work source, http://host:port/api/v1/items")
+
+
+@pytest.fixture(scope="session")
+def prism_endpoint() -> Iterator[str]:
+    """A running Prism."""
+    with prism.running() as endpoint:
+        yield endpoint
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Iterator[kafka_server.Cluster]:
+    """A running Kafka broker, shared: make topics with `kafka.topic()`."""
+    with kafka_server.running() as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def spawner() -> Iterator[None]:
+    """Keeps the process that pools of workers come from, which else each pipeline with a WorkQueue starts anew."""
+    kept = Spawner.taken()
+    yield
+    kept.release()
+
+
+@pytest.fixture(scope="session")
+def pubsub_service() -> Iterator[pubsub_server.Service]:
+    """A running Pub/Sub emulator."""
+    with pubsub_server.running() as service:
+        yield service
+
+
+@pytest.fixture
+def pubsub(pubsub_service: pubsub_server.Service, monkeypatch: pytest.MonkeyPatch) -> pubsub_server.Service:
+    """The running emulator, where this test's clients find it: make topics with `pubsub.topic()`."""
+    monkeypatch.setenv("PUBSUB_EMULATOR_HOST", pubsub_service.endpoint)
+    return pubsub_service
+
+
+@pytest.fixture(params=["FnApiRunner", pytest.param("Prism", marks=pytest.mark.integration)])
+def pipeline(request: pytest.FixtureRequest) -> Callable[..., beam.Pipeline]:
+    """Makes pipelines, on each runner: `with pipeline() as p`."""
+    if request.param == "FnApiRunner":
+        return lambda *flags: beam.Pipeline("FnApiRunner", options=PipelineOptions(list(flags)))
+    endpoint = request.getfixturevalue("prism_endpoint")
+    base = ["--runner=PortableRunner", f"--job_endpoint={endpoint}", "--environment_type=LOOPBACK"]
+    return lambda *flags: beam.Pipeline(options=PipelineOptions([*base, *flags]))
+
+
+@pytest.fixture
+def streaming(prism_endpoint: str) -> Callable[[], beam.Pipeline]:
+    """Makes streaming pipelines, for TestStream: on Prism, since FnApiRunner has none."""
+    flags = ["--runner=PortableRunner", f"--job_endpoint={prism_endpoint}", "--environment_type=LOOPBACK"]
+    return lambda: beam.Pipeline(options=PipelineOptions([*flags, "--streaming"]))

@@ -1,0 +1,59 @@
+"""The sign-up flow over a real Kafka broker."""
+
+from pathlib import Path
+
+import pytest
+
+from beam_patterns.transforms.dead_letters import DeadLetter
+from beam_patterns.transforms.queues import Message, open_queue
+from tests.servers.kafka import Cluster
+
+from .signups import VERIFY, WELCOME, Place, as_json, confirmation, signup
+
+pytestmark = pytest.mark.integration
+
+
+class KafkaPlace(Place):
+    """Everything that is read is in Kafka; results go into SQLite and a Maildir."""
+
+    def __init__(self, folder: Path, kafka: Cluster) -> None:
+        self.topics = {name: kafka.topic(partitions=2) for name in ("signups", "confirmations", "pending", "dead")}
+        self.kafka = kafka
+        super().__init__(folder)
+
+    def queue(self, name: str, group: str = "new_user_signup") -> str:
+        return self.kafka.uri(self.topics[name], group=group)
+
+    def put(self, topic: str, *items: object) -> None:
+        writer = open_queue(self.queue(topic)).writer()
+        writer.write([Message(item if isinstance(item, bytes) else as_json(item)) for item in items])
+        writer.flush()
+        writer.close()
+
+    def arguments(self, *more: str) -> list[str]:
+        named = {f"--{name}": self.queue(name) for name in ("signups", "confirmations", "pending")}
+        named["--dead_letters"] = self.kafka.uri(self.topics["dead"])
+        return super().arguments(*more, *(part for pair in named.items() for part in pair))
+
+    def read(self, topic: str, group: str) -> list[Message]:
+        queue = open_queue(self.queue(topic, group))
+        return [message for split in queue.splits() for batch in queue.read(split) for message in batch]
+
+
+def test_the_three_runs_over_kafka(kafka: Cluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    place = KafkaPlace(tmp_path, kafka)
+    place.put("signups", signup("ann"), signup("bob"), b"broken")
+    place.put("confirmations", confirmation("ann"), confirmation("zoe"))
+    assert place.run() == 0
+    first = [("ann@example.com", VERIFY), ("ann@example.com", WELCOME), ("bob@example.com", VERIFY)]
+    assert place.mailed() == first
+    (dead,) = map(DeadLetter.from_message, place.read("dead", "look"))
+    assert (dead.payload, dead.step, dead.source.split("/")[0]) == (b"broken", "CheckSignups", place.topics["signups"])
+    capsys.readouterr()
+    assert place.run() == 0
+    assert "2 wait for their partner" in capsys.readouterr().out
+    place.put("confirmations", confirmation("bob"))
+    assert place.run() == 0
+    assert place.mailed() == [*first, ("bob@example.com", WELCOME)]
+    assert place.subscriptions() == [("ann", "email", "ann@example.com"), ("bob", "email", "bob@example.com")]
+    assert [message.json()["user_id"] for message in place.read("pending", "new_user_signup")] == ["zoe"]

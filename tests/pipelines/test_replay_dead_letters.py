@@ -1,0 +1,268 @@
+"""Dead letters that come back: exactly those, once, as they were."""
+
+import signal
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from beam_patterns.pipelines import replay_dead_letters
+from beam_patterns.pipelines.replay.letters import REPLAYS, identity, replays
+from beam_patterns.transforms import DeadLetter
+from beam_patterns.transforms.queues import MESSAGE_ID, Message, open_queue
+
+from . import parsing
+
+ROOT = Path(__file__).parents[2]
+AWKWARD = [b"\xff\xfe\x00 not UTF-8", b"<script>alert(1)</script><b>&amp;</b>", b"x" * 10_000_000, b"", None]
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    return tmp_path / "queues.db"
+
+
+def put(database: Path, topic: str, *messages: Message) -> None:
+    writer = open_queue(f"sqlite://{database}?topic={topic}").writer()
+    writer.write(messages)
+    assert writer.flush() == []
+    writer.close()
+
+
+def lies(database: Path, topic: str, group: str = "looks") -> list[Message]:
+    queue = open_queue(f"sqlite://{database}?topic={topic}&group={group}")
+    return [message for split in queue.splits() for batch in queue.read(split) for message in batch]
+
+
+def letters(database: Path, topic: str = "dead", group: str = "looks") -> list[DeadLetter]:
+    return [DeadLetter.from_message(message) for message in lies(database, topic, group)]
+
+
+def letter(number: int, error: type[Exception] = ValueError, sent_back: int = 0, **changes: object) -> DeadLetter:
+    count = ((REPLAYS, b"%d" % sent_back),) if sent_back else ()
+    message = Message(b"%d" % number, b"k", (("lang", b"en"), *count), 5.0, ("orders", 0, number))
+    made = DeadLetter.of(message, error(f"no {number}"), step="Work")
+    return made._replace(last_failed_at=float(number), **changes)
+
+
+def park(database: Path, *dead: DeadLetter) -> None:
+    put(database, "orders", Message(b"an item that is no dead letter"))
+    put(database, "dead", *(one.as_message() for one in dead))
+
+
+def replay(database: Path, *arguments: str) -> int:
+    return replay_dead_letters.run(["--dead_letters", f"sqlite://{database}?topic=dead&group=replay", *arguments])
+
+
+def sent(database: Path) -> list[bytes | None]:
+    return [message.value for message in lies(database, "orders")[1:]]
+
+
+def test_a_thousand_failures_of_five_kinds_are_resolved_by_one_replay_and_a_second_finds_nothing(
+    database: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    total = 100_000
+    put(database, "orders", *(Message(b"item %d" % n, key=b"%d" % n) for n in range(total)))
+    parsing.run(str(database), is_fixed=False)
+    failed = letters(database)
+    assert Counter(Counter(one.fingerprint for one in failed).values()) == {200: 5}
+    assert {one.payload for one in failed} == {b"item %d" % n for n in range(0, total, 100)}
+    assert len(lies(database, "parsed")) == total - 1000
+
+    assert replay(database, "--dry_run") == 0
+    said = capsys.readouterr().out
+    assert said.count("       200       200         0             0  Check: ") == 5
+
+    assert replay(database) == 0
+    again = lies(database, "orders")[total:]
+    assert sorted(m.value for m in again) == sorted(one.payload for one in failed)
+    assert {m.attribute(REPLAYS) for m in again} == {b"1"}
+    assert {m.attribute(MESSAGE_ID).decode() for m in again} == {identity(one) for one in failed}
+
+    parsing.run(str(database), is_fixed=True)
+    assert len(letters(database)) == 1000
+    results = Counter(m.value for m in lies(database, "parsed"))
+    assert results == Counter(b"item %d" % n for n in range(total))
+
+    assert replay(database) == 0
+    assert len(lies(database, "orders")) == total + 1000
+
+
+@pytest.mark.integration
+def test_a_run_killed_between_writing_dead_letters_and_committing_loses_none_and_repeats_none(database: Path) -> None:
+    put(database, "orders", *(Message(b"item %d" % n, key=b"%d" % n) for n in range(2000)))
+    command = [sys.executable, "-m", "tests.pipelines.parsing", str(database), "broken"]
+    assert subprocess.run([*command, "die"], cwd=ROOT).returncode == -signal.SIGKILL
+    assert len(letters(database)) == 20
+    subprocess.run([*command, "lives"], cwd=ROOT, check=True)
+    assert len(letters(database)) == 40, "the letters of both runs"
+    assert replay(database) == 0
+    again = [m.value for m in lies(database, "orders")[2000:]]
+    assert sorted(again) == sorted(b"item %d" % n for n in range(0, 2000, 100))
+
+
+def test_a_payload_comes_back_byte_for_byte_with_its_key_and_attributes(database: Path) -> None:
+    originals = [
+        Message(value, b"\xffkey", (("lang", b"en"), ("raw", b"\xfe"), ("lang", b"de")), 5.0, ("orders", 0, i))
+        for i, value in enumerate(AWKWARD)
+    ]
+    dead = [DeadLetter.of(message, ValueError("<script>alert(2)</script>"), step="Work") for message in originals]
+    park(database, *dead)
+    assert replay(database) == 0
+    again = lies(database, "orders")[1:]
+    assert [m.value for m in again] == AWKWARD
+    for message, one in zip(again, originals, strict=True):
+        assert (message.key, message.timestamp) == (one.key, one.timestamp)
+        assert [pair for pair in message.attributes if pair[0] not in (MESSAGE_ID, REPLAYS)] == list(one.attributes)
+
+
+def test_where_chooses_and_the_rest_can_be_replayed_later(database: Path) -> None:
+    park(database, *(letter(n, TimeoutError if n % 2 else KeyError) for n in range(6)))
+    assert replay(database, "--where", 'error_type == "TimeoutError" && attempts < 5') == 0
+    assert sent(database) == [b"1", b"3", b"5"]
+    assert replay(database, "--where", 'error_type == "TimeoutError"') == 0
+    assert sent(database) == [b"1", b"3", b"5"]
+    assert (
+        replay(database, "--where", 'attributes["lang"] == "en" && last_failed_at < timestamp("2000-01-01T00:00:00Z")')
+        == 0
+    )
+    assert sent(database) == [b"1", b"3", b"5", b"0", b"2", b"4"]
+
+
+def test_what_is_put_back_is_as_it_was_and_is_put_back_only_if_something_moves(database: Path) -> None:
+    dead = [letter(n) for n in range(3)]
+    park(database, *dead)
+    assert replay(database, "--where", "false") == 0
+    assert letters(database) == dead
+    assert replay(database, "--limit", "1") == 0
+    assert letters(database, group="replay") == dead[1:]
+
+
+def test_limit_takes_those_that_failed_first(database: Path) -> None:
+    park(database, *(letter(n) for n in (5, 1, 4, 2, 3)))
+    assert replay(database, "--limit", "2") == 0
+    assert sorted(sent(database)) == [b"1", b"2"]
+    assert replay(database, "--limit", "2") == 0
+    assert sorted(sent(database)) == [b"1", b"2", b"3", b"4"]
+
+
+def test_several_letters_about_one_item_send_it_once(database: Path) -> None:
+    first, second = letter(1), letter(1)._replace(last_failed_at=9.0, step="Other")
+    park(database, first, second, first, letter(2))
+    assert replay(database) == 0
+    assert sorted(sent(database)) == [b"1", b"2"]
+
+
+def test_items_without_any_identity_are_all_sent(database: Path) -> None:
+    park(database, *(letter(1, source="") for _ in range(3)))
+    assert replay(database, "--to", f"sqlite://{database}?topic=orders") == 0
+    assert sent(database) == [b"1", b"1", b"1"]
+
+
+def test_an_item_made_in_the_pipeline_stays_unless_told_where_to(
+    database: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    park(database, letter(1, source=""), letter(2))
+    assert replay(database) == 0
+    assert sent(database) == [b"2"]
+    assert "1 stay: made in the pipeline, so no queue is known where it entered; see --to" in capsys.readouterr().err
+
+
+def test_a_dry_run_changes_nothing(database: Path) -> None:
+    park(database, *(letter(n) for n in range(3)))
+    before = lies(database, "dead")
+    assert replay(database, "--dry_run") == 0
+    assert (lies(database, "dead"), lies(database, "dead", "replay"), sent(database)) == (before, before, [])
+
+
+def test_what_was_sent_back_too_often_is_listed_and_stays(database: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    park(database, letter(1, sent_back=3), letter(2, sent_back=2))
+    assert replay(database) == 0
+    said = capsys.readouterr().err
+    assert "1 items were sent back 3 times already and stay in the queue:" in said
+    assert f"  {identity(letter(1))}  Work: ValueError: no 1" in said
+    assert sent(database) == [b"2"]
+    assert [replays(one) for one in letters(database, group="replay")] == [3]
+
+
+def test_what_was_sent_back_too_often_goes_to_its_own_queue(database: Path) -> None:
+    park(database, letter(1, sent_back=3), letter(2, sent_back=2))
+    assert replay(database, "--refused", f"sqlite://{database}?topic=hopeless") == 0
+    assert [one.payload for one in letters(database, "hopeless")] == [b"1"]
+    assert letters(database, group="replay") == []
+
+
+def test_the_journal_tells_what_was_resolved_and_what_failed_again(
+    database: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    park(database, *(letter(n) for n in range(3)))
+    journal = ("--journal", f"sqlite://{database}?topic=journal&group=j")
+    assert replay(database, *journal) == 0
+    assert [m.json()["message_id"] for m in lies(database, "journal")] == [identity(letter(n)) for n in range(3)]
+    failed_again = lies(database, "orders")[1]
+    put(database, "dead", DeadLetter.of(failed_again, ValueError("still"), step="Work").as_message())
+    capsys.readouterr()
+    assert replay(database, *journal, "--dry_run") == 0
+    assert "of 3 sent back before, 1 failed again, 2 are resolved" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+def test_letters_in_files_are_remembered_by_the_journal(database: Path, tmp_path: Path, kind: str) -> None:
+    put(database, "orders", Message(b"0"))
+    path = tmp_path / f"dead.{kind}"
+    writer = open_queue(str(path)).writer()
+    writer.write([letter(n).as_message() for n in range(3)])
+    assert writer.flush() == []
+    arguments = ["--dead_letters", str(path), "--to", f"sqlite://{database}?topic={{queue}}"]
+    arguments += ["--journal", f"sqlite://{database}?topic=journal&group=j"]
+    for _ in range(2):
+        assert replay_dead_letters.run(arguments) == 0
+        assert sent(database) == [b"0", b"1", b"2"]
+
+
+def test_what_is_no_dead_letter_stays(database: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    park(database, letter(1))
+    put(database, "dead", Message(b"hello", b"k"))
+    assert replay(database) == 0
+    assert sent(database) == [b"1"]
+    assert [(m.value, m.key) for m in lies(database, "dead", "replay")] == [(b"hello", b"k")]
+    assert "1 stay: no dead letter: this message is no dead letter: it lacks" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (
+            ["--where", 'step == "A" &&'],
+            "--where: 'step == \"A\" &&' can't be understood at character 15: Syntax error: mismatched input '<EOF>'",
+        ),
+        (["--where", "attempts"], "--where: 'attempts' is no condition: it is of type INT, not true or false"),
+        (["--where", "atempts < 5"], "--where: 'atempts < 5' can't be understood at character 1: undeclared reference"),
+        (["--limit", "-1"], "--limit and --rate are 0 or more, --most_replays is 1 or more"),
+        (["--to", "sqlite:///q.db?topic=dead"], "--to: sqlite:///q.db?topic=dead is the queue that is read"),
+        (["--dead_letters", "/data/dead.jsonl", "--dry_run"], "--to: the letters in /data/dead.jsonl name the queue"),
+        (["--dead_letters", "/data/dead.jsonl"], "--journal: /data/dead.jsonl can't remember what was replayed"),
+    ],
+)
+def test_wrong_use_is_said_in_a_sentence_before_anything_starts(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["--dead_letters", "sqlite:///q.db?topic=dead&group=g", *arguments]
+    assert replay_dead_letters.run(given) == 2
+    assert capsys.readouterr().err.startswith(said)
+
+
+def test_a_queue_that_is_only_assumed_is_not_made(database: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    put(database, "dead", letter(1).as_message())
+    assert replay(database) == 1
+    said = capsys.readouterr().err
+    assert f"items entered by sqlite://{database}?topic=orders, but the database {database} has no topic" in said
+    assert len(lies(database, "dead", "replay")) == 1
+
+
+def test_a_rate_is_kept_and_everything_arrives(database: Path) -> None:
+    park(database, *(letter(n) for n in range(20)))
+    assert replay(database, "--rate", "200") == 0
+    assert sorted(sent(database)) == sorted(b"%d" % n for n in range(20))

@@ -1,0 +1,254 @@
+"""The report: one page that tells everything about a run, whatever the payloads are; and pictures without a run."""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+from base64 import b64decode
+from html import unescape
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+import pytest
+
+from beam_patterns.pipelines import __main__ as command_line
+from beam_patterns.pipelines import new_user_signup, replay_dead_letters
+from beam_patterns.pipelines.report import outline
+from beam_patterns.pipelines.report.flow import CONTROL, DATA, DEAD, Edge, Flow, Node, element_counts
+from beam_patterns.pipelines.report.layout import Layout
+from beam_patterns.pipelines.report.show import show
+from beam_patterns.transforms.queues import Message, open_queue
+
+from . import reported
+
+_RUNS = count()
+MARKUP = b"<script>document.title='hacked'</script><img src=x onerror=alert(1)> &amp; \"quoted\" </pre></script>"
+AWKWARD = [b"\xff\xfe\x00 not UTF-8", MARKUP, b"x\x00\x80y" * 2_500_000, b""]
+
+
+def put(*messages: Message) -> str:
+    name = f"memory://report-{next(_RUNS)}"
+    writer = open_queue(name).writer()
+    writer.write(messages)
+    writer.flush()
+    return f"{name}?group=g"
+
+
+def page_of(tmp_path: Path, *messages: Message, **more: str) -> str:
+    page = tmp_path / "out.html"
+    dead = f"sqlite://{tmp_path}/q.db?topic=dead"
+    arguments = [f"--source={put(*messages)}", f"--dead_letters={dead}", f"--report={page}"]
+    assert reported.run([*arguments, *(f"--{name}={value}" for name, value in more.items())]) == 0
+    return page.read_text(encoding="utf-8")
+
+
+def payloads(page: str) -> list[bytes]:
+    """All bytes of the examples, as the page holds them."""
+    return [
+        b64decode(data) for data in re.findall(r'<script type="text/plain" id="payload-\d+">([^<]*)</script>', page)
+    ]
+
+
+def shown(page: str) -> list[str]:
+    """What the page shows of the examples."""
+    return [unescape(text) for text in re.findall(r'<pre class="payload">([^<]*)</pre>', page)]
+
+
+def test_failures_are_grouped_by_fingerprint_with_an_example_and_the_replay_command(tmp_path: Path) -> None:
+    failing = [Message(b"item %d" % n, key=b"%d" % (n % 5)) for n in range(50)]
+    page = page_of(tmp_path, *failing, *(Message(b"%d" % n) for n in range(5)))
+    kinds = re.findall(r"<summary><b>(\d+)</b> Check: ([\w.]+): ", page)
+    assert sorted(kinds) == sorted(
+        [("10", "ValueError"), ("10", "KeyError"), ("10", "ZeroDivisionError")]
+        + [("10", "tests.pipelines.parsing.TooLateError")] * 2
+    )
+    assert sorted(payloads(page)) == [b"item %d" % n for n in range(5)]
+    assert len(re.findall(r"--dead_letters &#x27;sqlite://\S+topic=dead&amp;group=replay&#x27; --where ", page)) == 5
+
+
+def test_the_replay_command_of_the_page_replays_what_it_says(tmp_path: Path) -> None:
+    page = page_of(tmp_path, *(Message(b"item %d" % n, key=b"%d" % (n % 2)) for n in range(10)))
+    command = unescape(re.findall(r"<pre>(python pipelines/replay_dead_letters.py [^<]*)</pre>", page)[0])
+    target = f"sqlite://{tmp_path}/q.db?topic=again"
+    assert replay_dead_letters.run([*shlex.split(command)[2:], "--to", target]) == 0
+    again = open_queue(f"{target}&group=g")
+    values = [m.value for split in again.splits() for batch in again.read(split) for m in batch]
+    assert sorted(values) in ([b"item %d" % n for n in range(0, 10, 2)], [b"item %d" % n for n in range(1, 10, 2)])
+
+
+@pytest.mark.parametrize("payload", AWKWARD, ids=["not UTF-8", "markup", "10 MB", "empty"])
+def test_a_payload_is_in_the_page_byte_for_byte_and_shown_as_text(tmp_path: Path, payload: bytes) -> None:
+    page = page_of(tmp_path, Message(payload, key=b"0", attributes=(("<i>", b"<b>\xff"),)))
+    assert payloads(page) == [payload]
+    assert shown(page) == [payload[:8000].decode("utf-8", "backslashreplace")[:2000]]
+
+
+def test_nothing_in_the_page_comes_from_elsewhere(tmp_path: Path) -> None:
+    page = page_of(tmp_path, Message(MARKUP, key=b"markup"), Message(b"1"), pictures=str(tmp_path))
+    markup = re.sub(r"<(script|style)[^>]*>.*?</\1>", "", page, flags=re.S)
+    assert re.findall(r'(?:src|href)="(?!data:)[^"]*"', markup) == []
+    assert "url(" not in page.replace("url(#to-", "")
+    assert "<img src=x" not in page
+    assert page.count("document.title") == page.count("document.title=&#x27;hacked&#x27;")
+
+
+def test_counts_stand_at_the_edges_and_failures_are_red(tmp_path: Path) -> None:
+    page = page_of(tmp_path, Message(b"long one"), *(Message(b"%d" % n) for n in range(3)), Message(b"", key=b"1"))
+    counts = re.findall(r'class="count (\w+)">([^<]*)<', page)
+    assert sorted(counts) == sorted(
+        [("data", "5"), ("data", "4"), ("data", "long 1"), ("data", "otherwise 3"), ("dead", "1"), ("dead", "1")]
+    )
+
+
+def test_secrets_are_hidden_and_everything_else_is_told(tmp_path: Path) -> None:
+    page = page_of(tmp_path, Message(b"1"), password="hunter2", pictures=str(tmp_path))
+    assert "hunter2" not in page
+    assert '<td>--password</td><td class="text">(hidden)</td>' in page
+    assert "<td>apache-beam</td>" in page
+    assert "Checks messages, &lt;b&gt;and&lt;/b&gt; says so." in page
+    assert "<figcaption>chart &lt;1&gt;.svg</figcaption>" in page
+    assert "The balance closes" in page
+
+
+def test_a_run_that_fails_is_reported_with_its_sentence(tmp_path: Path) -> None:
+    page = tmp_path / "out.html"
+    arguments = [f"--source={put(Message(b'1'))}", f"--dead_letters=sqlite://{tmp_path}?topic=dead"]
+    assert reported.run([*arguments, f"--report={page}"]) == 0, "without a dead letter its queue is not opened"
+    arguments[0] = f"--source={put(Message(b'1', key=b'0'))}"
+    assert reported.run([*arguments, f"--report={page}"]) == 1
+    assert f'<p class="bad">the database {tmp_path} is a folder, not a file; ' in page.read_text()
+
+
+def chromium() -> str:
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if not found:
+        reason = "needs Chromium: apt install chromium"
+        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
+    return found
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("width", [1200, 360])
+def test_a_browser_shows_awkward_payloads_as_text_without_an_error(tmp_path: Path, width: int) -> None:
+    browser = chromium()
+    failing = [Message(payload, key=b"%d" % i) for i, payload in enumerate(AWKWARD)]
+    page_of(tmp_path, *failing, Message(MARKUP, key=b"markup"), pictures=str(tmp_path))
+    flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--virtual-time-budget=5000"]
+    profile = [f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={width},800"]
+    command = [browser, *flags, *profile, "--dump-dom", (tmp_path / "out.html").as_uri()]
+    run = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    assert [line for line in run.stderr.splitlines() if "CONSOLE" in line] == []
+    assert "<title>reported, " in run.stdout
+    assert "hacked" not in re.findall(r"<title>([^<]*)</title>", run.stdout)[0]
+    assert sorted(payloads(run.stdout)) == sorted([*AWKWARD, MARKUP])
+    assert MARKUP.decode() in shown(run.stdout)
+
+
+# --- the flow
+
+
+def graph(p: beam.Pipeline) -> None:
+    options = reported.ReportedOptions(source=put(Message(b"1")), dead_letters="memory://dead")
+    reported.build(p, options)
+
+
+def test_a_flow_has_a_node_per_pattern_and_edges_with_names() -> None:
+    p = beam.Pipeline("FnApiRunner")
+    graph(p)
+    flow = Flow.of(p)
+    assert [node.label for node in flow.nodes] == [
+        "Read",
+        "Check",
+        "Split",
+        "Write long",
+        "Write otherwise",
+        "Dead/DeadLetters",
+        "Dead/Park",
+        "Commit",
+    ]
+    assert {(e.source, e.target, e.name, e.kind) for e in flow.edges} == {
+        ("Read", "Check", "", DATA),
+        ("Check", "Split", "", DATA),
+        ("Split", "Write long", "long", DATA),
+        ("Split", "Write otherwise", "otherwise", DATA),
+        ("Read", "Dead/DeadLetters", "", DEAD),
+        ("Check", "Dead/DeadLetters", "", DEAD),
+        ("Dead/DeadLetters", "Dead/Park", "", DEAD),
+        *((source, "Commit", "", CONTROL) for source in ("Read", "Write long", "Write otherwise", "Dead/Park")),
+    }
+
+
+def test_edges_are_counted_on_every_runner(pipeline: Any) -> None:
+    p = pipeline()
+    options = reported.ReportedOptions(
+        source=put(Message(b"long one"), *(Message(b"%d" % n) for n in range(3)), Message(b"", key=b"1")),
+        dead_letters="memory://dead",
+    )
+    reported.build(p, options)
+    result = p.run()
+    result.wait_until_finish()
+    counted = {
+        (e.source, e.name or e.kind): e.count for e in Flow.of(p, element_counts(result)).edges if e.kind != CONTROL
+    }
+    assert counted == {
+        ("Read", DATA): 5,
+        ("Read", DEAD): 0,
+        ("Check", DATA): 4,
+        ("Check", DEAD): 1,
+        ("Split", "long"): 1,
+        ("Split", "otherwise"): 3,
+        ("Dead/DeadLetters", DEAD): 1,
+    }
+
+
+def test_steps_stand_behind_what_leads_to_them_and_do_not_overlap() -> None:
+    p = beam.Pipeline("FnApiRunner")
+    graph(p)
+    flow = Flow.of(p)
+    layout = Layout.of(flow)
+    boxes = {box.label: box for box in layout.boxes}
+    assert all(boxes[e.source].x < boxes[e.target].x for e in flow.edges)
+    for one in layout.boxes:
+        assert one.x >= 0 and one.y >= 0 and one.x + one.width <= layout.width and one.y + one.height <= layout.height
+        for other in layout.boxes:
+            apart = one is other or one.x != other.x or abs(one.y - other.y) >= one.height
+            assert apart, (one, other)
+
+
+def test_markup_in_labels_is_harmless_in_mermaid() -> None:
+    flow = Flow((Node('a "<b>"', "K"), Node("b", "K")), (Edge('a "<b>"', "b", 'say "x"', DATA),))
+    assert outline.mermaid(flow).splitlines() == [
+        "flowchart LR",
+        '    s0["a #quot;#lt;b#gt;#quot;<br/>K"]',
+        '    s1["b<br/>K"]',
+        '    s0 -->|"say #quot;x#quot;"| s1',
+    ]
+
+
+# --- show
+
+
+def test_show_draws_a_pipeline_without_running_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    drawn = show(new_user_signup, [])
+    assert drawn.startswith("ReadSignups\n├── --> CheckSignups (Filter)\n")
+    assert "flowchart LR\n" in drawn
+    assert list(tmp_path.iterdir()) == []
+    assert not Path("/data").exists()
+
+
+def test_show_is_a_command_and_refuses_what_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command_line.main(["show", "replay_dead_letters", "--limit=3"]) == 0
+    assert capsys.readouterr().out.startswith("ReadLetters\n")
+    assert command_line.main(["show", "replay_dead_leters"]) == 2
+    assert "did you mean replay_dead_letters?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", sorted(set(command_line.pipelines()) - {"work_queue"}))
+def test_every_pipeline_can_be_shown_from_its_examples(name: str, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert command_line.main(["show", name]) == 0
+    assert list(tmp_path.iterdir()) == []

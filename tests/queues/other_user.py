@@ -1,0 +1,38 @@
+"""Running something as a user without rights, which root's tests need too."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+NOBODY = 65534
+
+
+@contextmanager
+def locked_folder() -> Iterator[Path]:
+    """A folder that everybody may look into and a user without rights may not write to."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as made:
+        folder = Path(made)
+        folder.chmod(0o555)
+        yield folder
+        folder.chmod(0o755)
+
+
+def error_of(code: str) -> str:
+    """The QueueError, as "sentence", that a piece of Python ends with for a user without rights."""
+    program = (
+        "import logging, os; logging.disable(50)\n"
+        "from beam_patterns.transforms.queues import *\n"
+        "import beam_patterns.transforms.queues.sqlite, beam_patterns.transforms.queues.files\n"
+        "import beam_patterns.transforms.queues.file_lines\n"
+        # Only now: this user may not even be allowed to read the interpreter's folder.
+        f"os.getuid() or os.setuid({NOBODY})\n"
+        f"try:\n    {code}\nexcept QueueError as error:\n    print(error)"
+    )
+    uid = os.getuid() or NOBODY
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    return run.stdout.strip().replace(f"uid {uid}", "uid N")

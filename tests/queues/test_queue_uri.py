@@ -1,0 +1,57 @@
+"""QueueUri and open_queue: what a URI may say, and the sentence for what it may not."""
+
+import pickle
+
+import pytest
+
+from beam_patterns.transforms.queues import QueueUri, open_queue
+
+WRONG = {
+    "": "a queue is named by a URI, not ''",
+    "kafka://ann:secret@broker/orders": "the queue kafka://...@broker/orders has a user name or password in it",
+    "carrier://pigeon": "the queue carrier://pigeon starts with carrier://, which is none of file, gs, ",
+    "memory://": "the queue memory:// has no name; write memory://name",
+    "memory://a?grup=b": "the queue memory://a?grup=b has an unknown parameter 'grup'; known are group",
+    "sqlite:///q.db": "the queue sqlite:///q.db names no topic; write sqlite:///q.db?topic=name&group=name",
+    "sqlite:///q.db?topic=t&group=": "the queue sqlite:///q.db?topic=t&group= names no group; write",
+    "sqlite:///q.db?topic=t&groop=g": "has an unknown parameter 'groop'; known are topic, group",
+    "sqlite://q.db?topic=t": "the queue sqlite://q.db?topic=t needs an absolute path with three slashes: sqlite:///",
+    "/data/in.jsonl?group=g": "the queue /data/in.jsonl?group=g is a file, which is always read whole; leave the group",
+    "file:///data/in.jsonl?group=g": "is a file, which is always read whole; leave the group away",
+    "file:///data/in.jsonl?fast=1": "has an unknown parameter 'fast'; known are none",
+    "file://data/in.jsonl": "needs an absolute path with three slashes: file:///data/in.jsonl",
+    "/data/": "the queue /data/ is a folder; name the files in it: /data/*.jsonl",
+    "/data/in.xls": "the file /data/in.xls has no suffix that says its format; known are .csv, .json, .jsonl, .ndjson,",
+    "/data/in": "the file /data/in has no suffix that says its format",
+    "/data/in.parquet.gz": "the file /data/in.parquet.gz would be packed twice, Parquet does so by itself",
+}
+
+
+@pytest.mark.parametrize("uri", WRONG)
+def test_a_wrong_uri_is_refused_before_anything_is_connected(uri):
+    with pytest.raises(ValueError) as refused:
+        open_queue(uri)
+    assert WRONG[uri] in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("in.jsonl", "in.jsonl"),
+        ("/data/100%/in.jsonl", "/data/100%/in.jsonl"),
+        ("file:///data/a%20b.jsonl", "/data/a b.jsonl"),
+        ("file://localhost/data/in.jsonl", "/data/in.jsonl"),
+        ("gs://bucket/in/*.jsonl", "gs://bucket/in/*.jsonl"),
+    ],
+)
+def test_a_path_is_what_it_says(text, path):
+    assert QueueUri.parse(text).path == path
+
+
+@pytest.mark.parametrize("uri", ["memory://a?group=g", "/data/in.jsonl", "sqlite:///q.db?topic=t&group=g"])
+def test_a_queue_travels_to_workers_and_is_called_by_its_uri(uri):
+    assert str(pickle.loads(pickle.dumps(open_queue(uri)))) == uri
+
+
+def test_parameters_may_have_encoded_signs():
+    assert QueueUri.parse("sqlite:///q.db?topic=a%26b&group=%C3%A4").params == {"topic": "a&b", "group": "ä"}

@@ -1,0 +1,72 @@
+"""ReadFromQueue: what comes, what is said when there is nothing, and wrong use."""
+
+import logging
+from uuid import uuid4
+
+import apache_beam as beam
+import pytest
+from apache_beam.testing.util import assert_that, equal_to
+
+from beam_patterns.transforms.queues import Message, QueueError, ReadFromQueue, open_queue
+from beam_patterns.transforms.queues.queue import UnreadableError
+
+
+@pytest.fixture
+def uri() -> str:
+    """A queue of three messages."""
+    uri = f"memory://{uuid4().hex}"
+    writer = open_queue(uri).writer()
+    writer.write([Message(b"0"), Message(b"1", b"k", (("a", b"x"),), 5.0), Message(None)])
+    writer.flush()
+    return uri
+
+
+def test_messages_arrive_as_they_are_with_their_source(pipeline, uri: str) -> None:
+    topic = uri.removeprefix("memory://")
+    with pipeline() as p:
+        assert_that(
+            p | ReadFromQueue(uri),
+            equal_to(
+                [
+                    Message(b"0", source=(topic, 0, 0)),
+                    Message(b"1", b"k", (("a", b"x"),), 5.0, (topic, 0, 1)),
+                    Message(None, source=(topic, 0, 2)),
+                ]
+            ),
+        )
+
+
+def test_a_read_is_bounded_typed_and_in_batches(uri: str) -> None:
+    messages = beam.Pipeline("FnApiRunner") | ReadFromQueue(uri)
+    assert (messages.is_bounded, messages.element_type) == (True, Message)
+
+
+def test_reading_without_committing_reads_the_same_again(uri: str) -> None:
+    for _ in range(2):
+        with beam.Pipeline("FnApiRunner") as p:
+            values = p | ReadFromQueue(f"{uri}?group=g") | beam.Map(lambda m: m.value)
+            assert_that(values, equal_to([b"0", b"1", None]))
+
+
+def test_a_queue_without_anything_new_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    uri = f"memory://{uuid4().hex}?group=g"
+    with caplog.at_level(logging.INFO), beam.Pipeline("FnApiRunner") as p:
+        assert_that(p | ReadFromQueue(uri), equal_to([]))
+    assert [r.getMessage() for r in caplog.records if "nothing new" in r.getMessage()] == [f"nothing new in {uri}"]
+
+
+def test_a_queue_that_is_not_there_fails_the_run_in_a_sentence(tmp_path) -> None:
+    said = f"there is no file {tmp_path}/in.jsonl; check the path"
+    with pytest.raises(QueueError, match=said), beam.Pipeline("FnApiRunner") as p:
+        _ = p | ReadFromQueue(f"{tmp_path}/in.jsonl")
+
+
+def test_what_is_unreadable_fails_the_run_without_a_handler(tmp_path) -> None:
+    (tmp_path / "in.csv").write_bytes(b"a,b\n1\n")
+    with pytest.raises(UnreadableError, match="has 1 fields, the header names 2"), beam.Pipeline("FnApiRunner") as p:
+        _ = p | ReadFromQueue(f"{tmp_path}/in.csv")
+
+
+def test_a_wrong_uri_fails_at_construction() -> None:
+    with pytest.raises(ValueError, match=r"^the queue memory:// has no name; write memory://name$"):
+        ReadFromQueue("memory://")

@@ -1,0 +1,58 @@
+"""Real servers for the tests: each on a free port of 127.0.0.1, ended by its pid."""
+
+import fcntl
+import os
+import shutil
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+#: Where downloads and builds are kept between runs.
+CACHE = Path(os.environ.get("BEAM_PATTERNS_SERVERS", Path.home() / ".cache" / "beam-patterns"))
+
+
+def free_port() -> int:
+    """A port nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def need(tool: str) -> str:
+    """The path of a program that a server is made with.
+
+    Without it the test is skipped, with that reason; where CI is set it fails, because a skipped component is untested.
+    """
+    found = shutil.which(tool)
+    if found is None:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(f"needs {tool}, which is not on this machine")
+    return found
+
+
+def once(folder: Path, build: Callable[[], object]) -> None:
+    """Builds what belongs into a folder of the cache, unless that is done; processes that want it take turns."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "complete").exists():
+            build()
+            (folder / "complete").touch()
+
+
+def wait_until(ready: Callable[[], bool], what: str, seconds: float = 60) -> None:
+    """Polls until something is so."""
+    deadline = time.monotonic() + seconds
+    while not ready():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what}: not within {seconds} s")
+        time.sleep(0.05)
+
+
+def listens(port: int) -> bool:
+    """Whether somebody accepts connections there."""
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.1", port)) == 0

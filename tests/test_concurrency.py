@@ -1,0 +1,84 @@
+"""The scaling arithmetic, against textbook values, laws and a simulated queue."""
+
+import heapq
+import math
+import random
+from collections.abc import Callable
+
+import apache_beam as beam
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from beam_patterns.transforms import WorkQueue
+from beam_patterns.transforms.core.concurrency import Concurrency, concurrency_of
+from tests import working
+
+
+def test_one_worker_waits_as_in_the_textbook() -> None:
+    # M/M/1: rho / (mu - lambda)
+    assert Concurrency(gap=1 / 8, service=1 / 10, workers=1).wait == pytest.approx(0.8 / (10 - 8))
+
+
+def test_several_workers_wait_as_in_the_textbook() -> None:
+    # M/M/2 with load 1.5: C = 9/14, wait = C / (2 mu - lambda)
+    assert Concurrency(gap=1.0, service=1.5, workers=2).wait == pytest.approx(9 / 14 * 1.5 / 0.5)
+
+
+rates = st.floats(0.001, 1000)
+
+
+@given(rates, rates, st.integers(1, 200))
+def test_the_needed_workers_are_enough_and_one_less_is_not(gap: float, service: float, workers: int) -> None:
+    queue = Concurrency(gap, service, workers)
+    assert queue._replace(workers=queue.needed).utilisation <= 0.8 + 1e-6
+    if 1 < queue.needed < 1_000_000:
+        assert queue._replace(workers=queue.needed - 1).utilisation > 0.8
+
+
+@given(rates, rates, st.integers(1, 200))
+def test_another_worker_never_makes_anybody_wait_longer(gap: float, service: float, workers: int) -> None:
+    queue = Concurrency(gap, service, workers)
+    assert queue._replace(workers=workers + 1).wait <= queue.wait
+    assert queue.wait >= 0
+    assert math.isinf(queue.wait) == (queue.utilisation >= 1)
+
+
+def test_the_expected_wait_is_that_of_a_simulated_queue() -> None:
+    dice, free, now, waited = random.Random(1), [0.0] * 3, 0.0, 0.0
+    items = 200_000
+    for _ in range(items):
+        now += dice.expovariate(1.0)
+        start = max(now, heapq.heappop(free))
+        waited += start - now
+        heapq.heappush(free, start + dice.expovariate(1 / 2.4))
+    assert waited / items == pytest.approx(Concurrency(1.0, 2.4, 3).wait, rel=0.1)
+
+
+def test_what_comes_all_at_once_is_a_backlog() -> None:
+    queue = Concurrency(gap=0.0, service=0.5, workers=2)
+    assert queue.advice() == (
+        "2 workers were busy 100 % of the time and did 4 items/s: there was a backlog. Twice the workers halve the "
+        "time for it."
+    )
+    with pytest.raises(ValueError, match="items that all come at once have no rate"):
+        _ = queue.needed
+
+
+def test_too_few_workers_are_told_what_more_would_bring() -> None:
+    assert Concurrency(gap=1.0, service=1.8, workers=2).advice() == (
+        "2 workers were busy 90 % of the time; an item waits 7.7 s for one. 3 would cut that to 532 ms."
+    )
+
+
+@pytest.mark.usefixtures("spawner")
+def test_a_run_measures_each_of_its_work_queues(pipeline: Callable[..., beam.Pipeline]) -> None:
+    p = pipeline()
+    numbers = p | beam.Create(range(20))
+    _ = numbers | "Mail" >> WorkQueue(working.times_ten).with_workers(2)
+    _ = numbers | "Text" >> WorkQueue(working.process_id).with_workers(1)
+    result = p.run()
+    result.wait_until_finish()
+    found = dict(concurrency_of(result, p))
+    assert {label: queue.workers for label, queue in found.items()} == {"Mail": 2, "Text": 1}
+    assert all(0 < queue.service < 10 for queue in found.values())

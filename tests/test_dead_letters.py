@@ -1,0 +1,113 @@
+"""DeadLetter and DeadLetters: what is kept of a failure."""
+
+import time
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+from apache_beam.coders import registry
+from apache_beam.transforms.error_handling import ErrorHandler
+from hypothesis import given
+from hypothesis import strategies as st
+
+from beam_patterns.testing.collect import Collect
+from beam_patterns.transforms import DeadLetter, DeadLetters, Filter
+from beam_patterns.transforms.queues import Message
+
+from .running import Run
+
+
+def fails(kind: type[Exception], said: str) -> DeadLetter:
+    """A letter about an error that was really raised."""
+    try:
+        raise_it(kind, said)
+    except Exception as error:
+        return DeadLetter.of(Message(b"payload"), error, step="Work")
+    raise AssertionError
+
+
+def raise_it(kind: type[Exception], said: str) -> None:
+    """A frame of user code."""
+    raise kind(said)
+
+
+def test_a_message_keeps_everything_it_had() -> None:
+    message = Message(b"\xff\x00", key=b"k", attributes=(("a", b"1"), ("a", b"2")), timestamp=5.0, source=("t", 1, 7))
+    before = time.time()
+    letter = DeadLetter.of(message, ValueError("no"), step="Work", attempts=3, pipeline="job")
+    assert before <= letter.first_failed_at == letter.last_failed_at <= time.time()
+    assert letter[:7] == (b"\xff\x00", b"k", (("a", b"1"), ("a", b"2")), "t/1/7", 5.0, "Work", 3)
+    assert (letter.error_type, letter.error_message, letter.pipeline, letter.version) == ("ValueError", "no", "job", 1)
+
+
+def test_failures_of_one_kind_have_one_fingerprint_whatever_they_say() -> None:
+    assert fails(ValueError, "user 1").fingerprint == fails(ValueError, "user 2").fingerprint
+    assert fails(ValueError, "user 1").fingerprint != fails(KeyError, "user 1").fingerprint
+
+
+def test_the_traceback_shows_the_user_s_frames() -> None:
+    assert "raise kind(said)" in fails(ValueError, "no").traceback
+    assert "dead_letters.py" not in fails(ValueError, "no").traceback.replace("test_dead_letters.py", "")
+
+
+class Point(NamedTuple):
+    """An element that is no message."""
+
+    x: int
+
+
+def test_an_element_that_is_no_message_keeps_its_coder_s_bytes_and_a_readable_form() -> None:
+    coder = registry.get_coder(Point)
+    letter = DeadLetter.of(Point(3), ValueError("no"), step="Work", coder=coder)
+    assert coder.decode(letter.payload) == Point(3)
+    assert letter.attributes == (("readable", b'{"x":3}'),)
+
+
+def test_bytes_and_text_are_their_own_payload() -> None:
+    assert DeadLetter.of(b"\xff", ValueError(), step="s").payload == b"\xff"
+    assert DeadLetter.of("zoé", ValueError(), step="s").payload == "zoé".encode()
+
+
+def test_an_element_nobody_can_encode_still_becomes_a_letter() -> None:
+    letter = DeadLetter.of(lambda: None, ValueError("no"), step="s", coder=registry.get_coder(Point))
+    assert letter.payload is not None
+    assert letter.payload.startswith(b"<function")
+
+
+def test_a_long_message_is_cut() -> None:
+    assert len(fails(ValueError, "x" * 20_000).error_message) == 10_000
+
+
+names = st.text(min_size=1).filter(lambda name: not name.startswith(("__connect", "beam_patterns")))
+
+
+@given(
+    st.none() | st.binary(),
+    st.none() | st.binary(),
+    st.lists(st.tuples(names, st.binary()), max_size=3).map(tuple),
+    st.none() | st.floats(0, 4e9),
+    st.text(st.characters(exclude_categories=["Cs"])),
+)
+def test_a_letter_comes_back_from_a_queue_as_it_went_in(
+    value: bytes | None, key: bytes | None, attributes: Any, timestamp: float | None, said: str
+) -> None:
+    letter = DeadLetter.of(Message(value, key, attributes, timestamp, ("q", 0, 1)), ValueError(said), step="Work")
+    assert DeadLetter.from_message(letter.as_message()) == letter
+
+
+def test_beam_s_own_error_records_become_letters_too() -> None:
+    def graph(p: beam.Pipeline, dead: ErrorHandler) -> dict[str, Any]:
+        return {"out": p | beam.Create([b"1", b"x"]) | "Parse" >> beam.Map(int).with_error_handler(dead)}
+
+    run = Run(lambda: beam.Pipeline("FnApiRunner"), graph)
+    (letter,) = run.dead
+    assert run["out"] == [1]
+    assert (letter.payload, letter.error_type) == (b"x", "ValueError")
+    assert "invalid literal" in letter.error_message
+
+
+def test_a_letter_takes_the_element_s_timestamp_where_the_message_has_none() -> None:
+    seen = Collect()
+    with beam.Pipeline("FnApiRunner") as p, ErrorHandler(DeadLetters() | seen) as dead:
+        stamped = p | beam.Create([0]) | beam.Map(lambda n: beam.window.TimestampedValue(n, 12.5))
+        _ = stamped | Filter(lambda n: 1 / n).with_error_handler(dead)
+    assert [letter.event_time for letter in seen.elements] == [12.5]

@@ -1,0 +1,143 @@
+"""Work that goes well, and badly; and what is left of it in /proc."""
+
+import ctypes
+import logging
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from apache_beam.metrics import Metrics
+
+from beam_patterns.transforms.queues import Message
+from beam_patterns.transforms.workers.spawner import Spawner
+
+#: In the environment of every process that this test run starts.
+_RUN = "BEAM_PATTERNS_TEST_RUN"
+os.environ.setdefault(_RUN, str(os.getpid()))
+
+
+def times_ten(number: int) -> int:
+    """The best of workers."""
+    return number * 10
+
+
+def process_id(_: int) -> int:
+    """Where the item is worked on."""
+    return os.getpid()
+
+
+def letters(word: str) -> Iterator[str]:
+    """Several results."""
+    yield from word
+
+
+def words(message: Message) -> Iterator[Message]:
+    """Several messages of one."""
+    for word in (message.value or b"").split():
+        yield Message(word)
+
+
+def counted_and_logged(number: int) -> int:
+    """Tells the world."""
+    Metrics.counter("mine", "items").inc(2)
+    Metrics.distribution("mine", "numbers").update(number)
+    logging.getLogger("mine").warning("number %d", number)
+    return number
+
+
+def refuses(number: int) -> int:
+    """Always raises."""
+    raise ValueError(f"not {number}")
+
+
+def quits(_: int) -> int:
+    """As os._exit in a library does."""
+    os._exit(7)
+
+
+def segfaults(_: int) -> int:
+    """Reads at address 0."""
+    return len(ctypes.string_at(0))
+
+
+def eats_memory(_: int) -> int:
+    """Wants more than there is; the limit stands for the machine's."""
+    resource.setrlimit(resource.RLIMIT_AS, (resource.getrlimit(resource.RLIMIT_AS)[0], resource.RLIM_INFINITY))
+    with limited_memory(1 << 30):
+        return len(bytearray(8 << 30))
+
+
+class limited_memory:  # noqa: N801 (a context manager)
+    """So much more than the process has now."""
+
+    def __init__(self, more: int) -> None:
+        self._more = more
+
+    def __enter__(self) -> None:
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        resource.setrlimit(resource.RLIMIT_AS, (pages * 4096 + self._more, resource.RLIM_INFINITY))
+
+    def __exit__(self, *_: object) -> None:
+        resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+
+
+def hangs(_: int) -> int:
+    """Longer than any test."""
+    time.sleep(3_600)
+    return 0
+
+
+def hangs_in_c(_: int) -> int:
+    """Holds the interpreter's lock: no thread and no signal handler of the process runs."""
+    return ctypes.PyDLL(None).sleep(3_600)
+
+
+def leaves_children(number: int) -> int:
+    """A child, a grandchild and one in a session of its own, which outlive any politeness; then it hangs."""
+    marked = {**os.environ, "BEAM_PATTERNS_TEST_CHILD": "1"}
+    sleeper = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(3600)"
+    nested = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {sleeper!r}])"
+    subprocess.Popen([sys.executable, "-S", "-c", nested], env=marked)
+    subprocess.Popen([sys.executable, "-S", "-c", sleeper], env=marked, start_new_session=True)
+    time.sleep(0.2)
+    return hangs(number)
+
+
+MISBEHAVIOURS = (refuses, quits, segfaults, eats_memory, hangs, hangs_in_c, leaves_children)
+
+
+def misbehaves_now_and_then(number: int) -> int:
+    """Every tenth does, each in its way."""
+    if number % 10 == 3:
+        return MISBEHAVIOURS[number // 10 % len(MISBEHAVIOURS)](number)
+    return times_ten(number)
+
+
+def fails_twice(path: str) -> int:
+    """Succeeds at the third attempt; remembers in a file, for attempts share nothing else."""
+    with Path(path).open("a") as attempts:
+        attempts.write(".")
+    count = len(Path(path).read_text())
+    if count < 3:
+        raise ConnectionError(f"attempt {count}")
+    return count
+
+
+def left_behind() -> list[str]:
+    """The command lines of processes that pools of this test run have started and that are still there."""
+    kept = {os.getpid(), getattr(getattr(Spawner._one, "_process", None), "pid", 0)}
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
+            environment = (folder / "environ").read_bytes()
+        except OSError:
+            continue
+        ours = f"{_RUN}={os.environ[_RUN]}".encode() in environment and int(folder.name) not in kept
+        if ours and ("transforms.workers.spawner import main" in line or b"BEAM_PATTERNS_TEST_CHILD=1" in environment):
+            found.append(f"{folder.name}: {line[:200]}")
+    return found
