@@ -74,6 +74,16 @@ class Broker:
         """Whether its process runs."""
         return self._process is not None and self._process.poll() is None
 
+    def await_topic(self, topic: str, partitions: int) -> None:
+        """Returns when it knows who leads them, unless it does not run."""
+        from confluent_kafka.admin import AdminClient
+
+        def known() -> bool:
+            found = AdminClient({"bootstrap.servers": f"127.0.0.1:{self.port}"}).list_topics(timeout=60).topics
+            return topic in found and sum(p.leader >= 0 for p in found[topic].partitions.values()) == partitions
+
+        wait_until(lambda: not self.alive or known(), f"{topic} on port {self.port}")
+
     def kill(self) -> None:
         """kill -9."""
         if self._process is not None:
@@ -96,7 +106,8 @@ class Cluster:
         copies = min(3, len(self.brokers))
         with self._admin() as admin:
             admin.create_topics([NewTopic(name, partitions, copies, topic_configs=config)])
-            admin.wait_for_topics([name])
+        for broker in self.brokers:  # A client asks any of them, and one just started may be behind the others.
+            broker.await_topic(name, partitions)
         return name
 
     def grow(self, topic: str, partitions: int) -> None:

@@ -20,6 +20,7 @@ __all__ = ["KafkaQueue"]
 
 _LOG = logging.getLogger(__name__)
 _BATCH = 4096
+_HEARSAY = 2.0  # Seconds in which a topic just created, or a broker just started, becomes known to all brokers.
 T = TypeVar("T")
 _COMPRESSIONS = ("lz4", "zstd", "snappy", "gzip", "none")
 
@@ -135,6 +136,10 @@ class KafkaQueue(Queue):
 
     def _partitions(self, kafka: Connection, topics: list[str]) -> list[Partition]:
         found = kafka.topics()
+        deadline = time.monotonic() + _HEARSAY
+        while not all(found.get(topic) for topic in topics) and time.monotonic() < deadline:
+            time.sleep(0.2)
+            found = kafka.topics()
         for topic in topics:
             if not found.get(topic):
                 near = difflib.get_close_matches(topic, found, 1)
