@@ -15,7 +15,7 @@ RUN := $(BIN)/python pipelines/new_user_signup.py \
 GENERATE := $(BIN)/python examples/signups.py --count $(SIGNUPS) --confirmations '$(QUEUES)confirmations'
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench servers clean
+.PHONY: help demo test lint bench servers templates clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -45,6 +45,9 @@ bench: $(VENV)/installed-dev ## Measure the batch path against plain Beam
 
 servers: $(VENV)/installed-dev ## Fetch and build the real servers that the tests start
 	@$(BIN)/python -m tests.servers
+
+templates: $(VENV)/installed ## Write templates/*.json and docs/options.md anew, from the pipelines' options
+	@$(BIN)/python -m beam_patterns.pipelines.launch.templates
 
 clean: ## Remove the virtual environment, the demo and caches
 	rm -rf $(VENV) demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

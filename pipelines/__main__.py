@@ -1,4 +1,4 @@
-"""The command line: beam-patterns list, run NAME ..., queue COMMAND URI, --version.
+"""The command line: beam-patterns list, run NAME ..., template NAME ..., queue COMMAND URI, --version.
 
 python -m beam_patterns.pipelines NAME ... is the same as beam-patterns run NAME ...
 """
@@ -20,6 +20,7 @@ _USAGE = """\
 usage: beam-patterns list               the pipelines there are
        beam-patterns run NAME [...]     runs one; beam-patterns run NAME --help explains its options
        beam-patterns show NAME [...]    its flow as text and as Mermaid, without running it
+       beam-patterns template NAME ...  the Dataflow Flex Template that runs it, for --image IMAGE
        beam-patterns queue COMMAND URI  create, publish, listen, peek, count, lag, copy
        beam-patterns --version"""
 
@@ -38,6 +39,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"beam-patterns {version('beam-patterns')}")
         case ["show", name, *rest]:
             return _show(name, rest)
+        case ["template", name, *rest]:
+            return _template(name, rest)
         case ["queue", *rest]:
             return _queue(rest)
         case [] | ["--help"] | ["-h"]:
@@ -63,6 +66,16 @@ def _show(name: str, argv: list[str]) -> int:
     except ValueError as error:
         return _refuse(str(error))
     return 0
+
+
+def _template(name: str, argv: list[str]) -> int:
+    if name not in pipelines():
+        return _refuse_unknown(name)
+    hush_imports()
+    try:
+        return importlib.import_module("beam_patterns.pipelines.launch.templates").main(name, argv)
+    except ValueError as error:
+        return _refuse(str(error))
 
 
 def _refuse_unknown(name: str) -> int:

@@ -35,7 +35,7 @@ import dataclasses
 import time
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import apache_beam as beam
 from apache_beam.pvalue import PCollection
@@ -120,6 +120,9 @@ class NewUserSignupOptions(Options):
         type=duration,
         default=timedelta(days=7),
     )
+
+    streams: ClassVar[bool] = False
+    local: ClassVar[str] = "which mails were sent is remembered in a file that all workers must see"
 
     def check(self) -> None:
         """Values that make no sense, found before anything starts."""

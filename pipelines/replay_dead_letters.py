@@ -28,7 +28,7 @@ if __name__ == "__main__":  # Before any import, so that no function of this fil
 
 import dataclasses
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import apache_beam as beam
 from apache_beam.pvalue import AsIter, AsSingleton, PCollection
@@ -84,6 +84,8 @@ class ReplayDeadLettersOptions(Options):
         default="",
     )
     dry_run: bool = option("Only show what would be sent back.", example="true", type=switch, default=False)
+
+    streams: ClassVar[bool] = False
 
     def check(self) -> None:
         """Values that make no sense, found before anything starts."""

@@ -28,7 +28,7 @@ import importlib.util
 import operator
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import apache_beam as beam
@@ -66,6 +66,10 @@ class SalesReportOptions(Options):
         example="'sqlite:///data/queues.db?topic=dead_letters'",
         default="",
     )
+
+    streams: ClassVar[bool] = False
+    totals: ClassVar[bool] = True
+    local: ClassVar[str] = "tables and page are written into a folder of one machine"
 
     def check(self) -> None:
         """Values that make no sense, found before anything starts."""

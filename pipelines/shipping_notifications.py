@@ -33,7 +33,7 @@ import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import apache_beam as beam
 from apache_beam.pvalue import PCollection
@@ -105,6 +105,8 @@ class ShippingNotificationsOptions(Options):
         default="https://shop.example",
         pattern=r"https?://[^\s<>]+[^\s<>/]",
     )
+
+    local: ClassVar[str] = "what was sent is remembered in a folder that all workers must see"
 
     def check(self) -> None:
         """Values that make no sense, found before anything starts."""

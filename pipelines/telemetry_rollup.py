@@ -32,7 +32,7 @@ if __name__ == "__main__":  # Before any import, so that no function of this fil
 import dataclasses
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 import apache_beam as beam
 from apache_beam.pvalue import PCollection
@@ -76,6 +76,8 @@ class TelemetryRollupOptions(Options):
         type=duration,
         default=timedelta(minutes=10),
     )
+
+    totals: ClassVar[bool] = True
 
     def check(self) -> None:
         """Values that make no sense, found before anything starts."""

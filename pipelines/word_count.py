@@ -26,6 +26,7 @@ import dataclasses
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import ClassVar
 
 import apache_beam as beam
 from apache_beam.pvalue import PCollection
@@ -50,6 +51,9 @@ class WordCountOptions(Options):
         "The queue for texts that can't be read, with the reason.", example="dead.jsonl", type=queue
     )
     field: str = option("Where a message is JSON: the field with the text.", example="body", default="")
+
+    streams: ClassVar[bool] = False
+    totals: ClassVar[bool] = True
 
     def check(self) -> None:
         """Values that make no sense, found before anything starts."""

@@ -113,6 +113,13 @@ class Options:
     #: Of this class's own fields, for --help.
     _common: ClassVar[tuple[str, ...]] = ("runner", "streaming", "quiet", "traceback", "report")
 
+    #: Whether --streaming makes sense: some results exist only when everything is read.
+    streams: ClassVar[bool] = True
+    #: Whether results are totals, which an element that is worked on twice would falsify.
+    totals: ClassVar[bool] = False
+    #: Why it can't run on Dataflow, where workers share no folder; empty if it can.
+    local: ClassVar[str] = ""
+
     def check(self) -> None:
         """Raises a ValueError for values that make no sense together."""
 
@@ -124,6 +131,8 @@ class Options:
         _refuse_missing(cls, given)
         parsed = cls(**{name: options_of(cls)[name].parse(name, text) for name, text in given.items()})
         parsed.check()
+        if parsed.streaming and not cls.streams:
+            raise ValueError("--streaming: this pipeline is done when everything is read; leave it out")
         return parsed, others
 
     @classmethod

@@ -16,7 +16,7 @@ _DRAWING = ContextVar("drawing", default=False)
 
 @contextmanager
 def drawing() -> Iterator[None]:
-    """Pipelines are only built, to be looked at: queues are neither asked nor made."""
+    """Pipelines are only built, to be looked at or to run elsewhere: queues are neither asked nor made."""
     token = _DRAWING.set(True)
     try:
         yield

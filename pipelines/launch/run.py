@@ -3,10 +3,11 @@
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions, StandardOptions
 from apache_beam.runners.runner import PipelineResult, PipelineState
 
 from beam_patterns.pipelines.report.recorder import Recorder
@@ -18,6 +19,7 @@ from .failures import sentence, was_interrupted
 from .options import Options
 from .progress import watched
 from .show import Screen
+from .queues import drawing
 
 __all__ = ["Places", "launch"]
 
@@ -69,14 +71,17 @@ def _run(build: Build, options: Options, beam_options: PipelineOptions, screen: 
     # Beam's own DirectRunner would first try to download Prism.
     runner = DirectRunner(counts) if options.runner == "DirectRunner" else options.runner
     pipeline = beam.Pipeline(runner, options=beam_options)
-    places = build(pipeline, options)
+    template = beam_options.view_as(GoogleCloudOptions).template_location
+    with drawing() if template else nullcontext():  # Which queues there are to read is seen when the job runs.
+        places = build(pipeline, options)
     if places is None:
         return 0
     recorder = Recorder(options.report, pipeline, options, places) if options.report else None
     try:
         with counts.until_interrupted(), watched(screen.out, counts):
             result = pipeline.run()
-            if beam_options.view_as(StandardOptions).no_wait_until_finish:
+            # Dataflow's launcher takes the job from that file and submits it when this program has ended.
+            if template or beam_options.view_as(StandardOptions).no_wait_until_finish:
                 screen.say(f"submitted to {options.runner}; it goes on by itself")
                 return 0
             counts.follow(lambda: counters_of(result, pipeline))

@@ -1,14 +1,13 @@
 """beam-patterns show NAME: a pipeline's picture as text and Mermaid, without running it."""
 
 import dataclasses
-import inspect
 import shlex
-import typing
 from collections.abc import Sequence
 from types import ModuleType
 
 import apache_beam as beam
 
+from beam_patterns.pipelines.launch.metadata import options_class
 from beam_patterns.pipelines.launch.options import Options, options_of
 from beam_patterns.pipelines.launch.queues import drawing
 
@@ -20,18 +19,13 @@ __all__ = ["show"]
 
 def show(module: ModuleType, argv: Sequence[str]) -> str:
     """The picture; what the command line leaves out is taken from the options' examples."""
-    kind = _options_class(module)
+    kind = options_class(module)
     options, _ = kind.parse([*_examples(kind, argv), *argv])
     pipeline = beam.Pipeline("FnApiRunner")
     with drawing():
         module.build(pipeline, options)
     flow = flow_of(pipeline)
     return f"{text(flow)}\n\n{mermaid(flow)}"
-
-
-def _options_class(module: ModuleType) -> type[Options]:
-    _, parameter = inspect.signature(module.build).parameters
-    return typing.get_type_hints(module.build)[parameter]
 
 
 def _examples(kind: type[Options], argv: Sequence[str]) -> list[str]:

@@ -4,6 +4,7 @@ import dataclasses
 import importlib.util
 from datetime import timedelta
 from pathlib import Path
+from typing import ClassVar
 
 from beam_patterns.pipelines.launch.options import Options, duration, option, queue, switch
 
@@ -39,6 +40,9 @@ class VideoOptions(Options):
         type=duration,
         default=timedelta(minutes=30),
     )
+
+    streams: ClassVar[bool] = False
+    local: ClassVar[str] = "videos, and what is made of them, are in folders that all workers must see"
 
     def check(self) -> None:
         """Values that make no sense, found before anything starts."""

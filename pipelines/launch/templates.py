@@ -1,0 +1,69 @@
+"""beam-patterns template NAME, and `make templates`: files about pipelines, made of their options classes."""
+
+import argparse
+import importlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from .metadata import container_spec, metadata_of, options_class, table_of
+from .options import Options
+
+__all__ = ["main", "rendered"]
+
+_HEAD = """\
+# The pipelines' options
+
+Made by `make templates` of what each pipeline declares, as its `--help` is. All have `--runner`, `--streaming`,
+`--report`, `--quiet` and `--traceback` too, and pass on what a runner knows.
+"""
+
+
+def main(name: str, argv: Sequence[str]) -> int:
+    """Prints a template's container spec, or writes it to a file."""
+    parser = argparse.ArgumentParser(
+        f"beam-patterns template {name}",
+        description="The container spec of a Dataflow Flex Template: upload it to Cloud Storage and run it from there.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--image", help="the image in the registry, by tag or digest")
+    parser.add_argument("--output", type=Path, help="a file; printed if left out")
+    given = parser.parse_args(argv)
+    if not given.image:
+        raise ValueError("template needs --image: the image in the registry, by tag or digest")
+    text = _json(container_spec(name, _kind(name), given.image))
+    if given.output:
+        given.output.write_text(text, encoding="utf-8")
+    else:
+        print(text, end="")
+    return 0
+
+
+def rendered(names: Sequence[str]) -> dict[str, str]:
+    """All generated files of the repository by their paths in it."""
+    kinds = {name: _kind(name) for name in names}
+    files = {f"templates/{n}.json": _json(metadata_of(n, kind)) for n, kind in kinds.items() if not kind.local}
+    files["docs/options.md"] = "\n".join([_HEAD, *(_section(name, kind) for name, kind in kinds.items())])
+    return files
+
+
+def _section(name: str, kind: type[Options]) -> str:
+    elsewhere = f"Not on Dataflow: {kind.local}.\n\n" if kind.local else ""
+    return f"## {name}\n\n{kind.__doc__}\n\n{elsewhere}{table_of(kind)}\n"
+
+
+def _kind(name: str) -> type[Options]:
+    return options_class(importlib.import_module(f"beam_patterns.pipelines.{name}"))
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    from beam_patterns.pipelines.__main__ import pipelines
+
+    for path, text in rendered(list(pipelines())).items():
+        Path(path).parent.mkdir(exist_ok=True)
+        Path(path).write_text(text, encoding="utf-8")

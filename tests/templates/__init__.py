@@ -1,0 +1,1 @@
+"""Tests of what launches pipelines elsewhere: Flex Templates and Kubernetes."""
