@@ -102,7 +102,7 @@ class ReplayDeadLettersOptions(Options):
             raise ValueError(f"--journal: {self.journal} is a file; take a Kafka or SQLite queue with a group")
         if min(self.limit, self.rate) < 0 or self.most_replays < 1:
             raise ValueError("--limit and --rate are 0 or more, --most_replays is 1 or more")
-        if self.rate and not remembers and self.to and not open_queue(self.to).keeps_positions:
+        if self.rate and not remembers and self.to and not Target(self.to).kind().keeps_positions:
             raise ValueError(f"--rate: {self.to} is a file, which is written as a whole; leave --rate out")
         self.rules()
 
@@ -113,7 +113,7 @@ class ReplayDeadLettersOptions(Options):
         except ValueError as error:
             raise ValueError(f"--where: {error}") from None
         to = Target(self.to) if self.to else Target.beside(self.dead_letters)
-        open_queue(to.uri)
+        to.kind()
         return Rules(where, self.limit or None, self.most_replays, to, self.refused)
 
 

@@ -4,7 +4,7 @@ from typing import NamedTuple
 from urllib.parse import quote, urlencode
 
 from beam_patterns.transforms import DeadLetter
-from beam_patterns.transforms.queues import QueueError, QueueUri, open_queue
+from beam_patterns.transforms.queues import Queue, QueueError, QueueUri, open_queue
 
 from .letters import entry_queue
 
@@ -44,6 +44,10 @@ class Target(NamedTuple):
             f"--to: the letters in {dead_letters} name the queue where their items entered, but not its broker or "
             "database; write for instance --to 'kafka://localhost:9092/{queue}', or the whole URI of one queue"
         )
+
+    def kind(self) -> Queue:
+        """Any of the queues; a ValueError if none can be opened. Kafka takes no braces in a topic's name."""
+        return open_queue(self.uri.replace(_QUEUE, "any"))
 
     def of(self, letter: DeadLetter) -> str | None:
         """Where this item entered; None if that can't be known."""

@@ -266,3 +266,10 @@ def test_a_rate_is_kept_and_everything_arrives(database: Path) -> None:
     park(database, *(letter(n) for n in range(20)))
     assert replay(database, "--rate", "200") == 0
     assert sorted(sent(database)) == sorted(b"%d" % n for n in range(20))
+
+
+@pytest.mark.parametrize("more", [[], ["--to", "kafka://localhost:9092/{queue}"], ["--to", "pubsub://project/{queue}"]])
+def test_letters_in_kafka_may_go_back_to_the_queue_that_each_names(more: list[str]) -> None:
+    given = ["--dead_letters", "kafka://localhost:9092/dead?group=replay", *more, "--rate", "5"]
+    options, _ = replay_dead_letters.ReplayDeadLettersOptions.parse(given)
+    assert options.rules().to.uri == (more[1] if more else "kafka://localhost:9092/{queue}")
