@@ -1,6 +1,7 @@
 """Files about pipelines are what their options say, in Dataflow's own words."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -141,6 +142,18 @@ def test_a_template_that_can_not_be_is_one_sentence(
     shown = capsys.readouterr().err
     assert shown.startswith(sentence)
     assert len(shown.splitlines()) == 1
+
+
+def test_the_command_in_the_documentation_gives_parameters_that_the_template_has() -> None:
+    text = (ROOT / "docs" / "dataflow.md").read_text()
+    (given,) = re.findall(r"--parameters '\^;\^(.*)'", text)
+    parameters = {
+        one["name"]: one for one in json.loads((ROOT / "templates" / "work_queue.json").read_text())["parameters"]
+    }
+    values = dict(pair.split("=", 1) for pair in given.split(";"))
+    assert {name for name, one in parameters.items() if not one["isOptional"]} <= set(values) <= set(parameters)
+    for name, value in values.items():
+        assert all(re.search(regex, value) for regex in parameters[name].get("regexes", []))
 
 
 def test_make_templates_runs_what_is_tested_here() -> None:
