@@ -78,6 +78,7 @@ setup(
             "mypy",
             "pillow",
             "pytest",
+            "pytest-rerunfailures",
             "pytest-timeout",
             "pytest-xdist",
             "ruff",
