@@ -175,10 +175,10 @@ def test_between_kafka_topics_windows_are_told_while_the_stream_goes_on_and_an_o
         }
 
     try:
-        wait_until(lambda: sorted(windows().values()) == [5, 10, 10], "three windows", 120)
+        wait_until(lambda: sorted(windows().values()) == [5, 10, 10], "three windows")
         publish(3, came=100)
         writer.flush()
-        wait_until(lambda: any(messages_of(kafka.uri(dead, group="look"))), "the dead letter", 120)
+        wait_until(lambda: any(messages_of(kafka.uri(dead, group="look"))), "the dead letter")
     finally:
         result.cancel()
         writer.close()

@@ -266,7 +266,7 @@ def test_five_kills_lose_nothing_and_leave_duplicates_that_their_id_tells(kafka:
     for least in (0, 1, 2_000, 4_000, 6_000):
         before = written(kafka, even)
         child = subprocess.Popen(command, cwd=ROOT)
-        wait_until(lambda: written(kafka, even) - before >= least or child.poll() is not None, "the child", 60)  # noqa: B023
+        wait_until(lambda: written(kafka, even) - before >= least or child.poll() is not None, "the child")  # noqa: B023
         child.send_signal(signal.SIGKILL)
         assert child.wait() == -signal.SIGKILL
     assert len(pending(kafka.uri(source, group="killed"))) == 20_000

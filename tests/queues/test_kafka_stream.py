@@ -69,7 +69,7 @@ def test_windows_fire_while_the_topic_goes_on_and_when_it_pauses(
         return {m.json()["window"]: m.json()["count"] for m in everything(kafka, target)}
 
     try:  # The records of the last window are old, so once its partitions rest, the clock is past its end.
-        wait_until(lambda: len(counted()) == 3, "all windows, without any further record", 90)
+        wait_until(lambda: len(counted()) == 3, "all windows, without any further record")
     finally:
         result.cancel()
     assert counted() == {begin: 100, begin + 10: 100, begin + 20: 50}
@@ -87,7 +87,7 @@ def test_partitions_that_are_added_later_are_found(kafka: Cluster, streaming: Ca
         time.sleep(1)  # The producer must know the new partitions too.
         publish(kafka.uri(source), later)
         expected = {m.value for m in later if m.json()["number"] % 10}
-        wait_until(lambda: values(kafka, target) >= expected, "the records of the new partitions", 60)
+        wait_until(lambda: values(kafka, target) >= expected, "the records of the new partitions")
     finally:
         result.cancel()
     assert {m.source[1] for m in everything(kafka, source) if m.value in expected} == {0, 1, 2, 3}  # type: ignore[index]
@@ -100,7 +100,7 @@ def test_a_stream_that_is_killed_loses_nothing(kafka: Cluster, prism_endpoint: s
     def run_until(done: Callable[[], bool]) -> None:
         child = subprocess.Popen([*command, prism_endpoint], cwd=ROOT)
         try:
-            wait_until(lambda: done() or child.poll() is not None, "the child's work", 120)
+            wait_until(lambda: done() or child.poll() is not None, "the child's work")
             child.send_signal(signal.SIGKILL)
             assert child.wait() == -signal.SIGKILL
         finally:

@@ -128,6 +128,15 @@ class Between:
         """Source to target."""
         run(p, flow or Straight(), self._service.uri(self.source, idle=str(idle)), self._service.uri(self.target))
 
+    def run_out(self, form: str) -> None:
+        """Runs until nothing is left: a machine that stands still for longer than a lease gets messages again."""
+        source = self._service.uri(self.source, idle=str(LEASE + 5))
+        for _ in range(5):
+            assert start(form, source, self._service.uri(self.target)).wait() == 0
+            if not self.left():
+                return
+        raise AssertionError("after five runs there are still messages to read")
+
     def written(self) -> list[Message]:
         """What is in the target."""
         return pending(self._service.uri(self._seen, idle="3"))
@@ -285,14 +294,12 @@ def test_after_20_kills_every_message_has_its_output_and_one_id(pubsub: Service,
         count += len(new)
         child = start(form, pubsub.uri(between.source, idle="1"), pubsub.uri(between.target))
         kills += killed(child, moments.uniform(1, 9))
-    last = start(form, pubsub.uri(between.source, idle=str(LEASE + 5)), pubsub.uri(between.target))
-    assert last.wait() == 0
+    between.run_out(form)
 
     written = between.written()
     ids = {message.attribute("message_id"): message.value for message in written}
     assert set(values(written)) == set(values(numbered(count)))
     assert sorted(ids.values()) == sorted(values(numbered(count)))
-    assert between.left() == []
 
 
 def first_read(uri: str) -> None:
@@ -350,7 +357,7 @@ def test_missing_credentials_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path
 
 def wait_for(between: Between, seen: set[bytes], wanted: set[bytes]) -> set[bytes]:
     """Takes from the target until all that is wanted has been seen."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while not wanted <= seen:
         assert time.monotonic() < deadline, f"{len(wanted - seen)} messages have not been written"
         seen |= {message.value or b"" for message in between.written()}
@@ -378,13 +385,12 @@ def test_a_stream_acknowledges_what_it_has_written_and_goes_on(
 
 def test_a_stream_that_is_killed_loses_nothing(pubsub: Service, prism_endpoint: str) -> None:
     between, moments = Between(pubsub, 3000), random.Random(7)
-    queues = pubsub.uri(between.source, idle=str(LEASE + 5)), pubsub.uri(between.target)
+    queues = pubsub.uri(between.source), pubsub.uri(between.target)
     for _ in range(5):
         assert killed(start("stream", *queues, prism_endpoint), moments.uniform(4, 12))
-    assert start("straight", *queues).wait() == 0
+    between.run_out("straight")
 
     written = between.written()
     ids = {message.attribute("message_id"): message.value for message in written}
     assert set(values(written)) == set(values(numbered(3000)))
     assert sorted(ids.values()) == sorted(values(numbered(3000)))
-    assert between.left() == []

@@ -42,7 +42,7 @@ def once(folder: Path, build: Callable[[], object]) -> None:
             (folder / "complete").touch()
 
 
-def wait_until(ready: Callable[[], bool], what: str, seconds: float = 60) -> None:
+def wait_until(ready: Callable[[], bool], what: str, seconds: float = 180) -> None:
     """Polls until something is so."""
     deadline = time.monotonic() + seconds
     while not ready():
