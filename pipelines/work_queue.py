@@ -18,8 +18,9 @@ are its arguments, with {item}, {item_file}, {scratch}, {output} and the fields 
 item is posted to a service instead, with an Idempotency-Key. Results keep their item's key and get an id made of the
 item's, the same however often it is worked on.
 
---input may be a work source in the book's form, http://host:port/api/v1/items. It remembers nothing, so name a folder
-with --done, where each finished item leaves a marker; a run that was killed then goes on where it stopped, and --force
+--input may be files, '/videos/*.mp4' (the program gets {path}, {size} and {modified}), or a work source in the book's
+form, http://host:port/api/v1/items. Both remember nothing, so name a folder with --done, where each finished item
+leaves a marker; a run that was killed then goes on where it stopped, a changed file is worked on again, and --force
 does everything again. What results hold is written before queues with groups are committed, not before the markers: use
 --done for work whose effect is outside.
 
@@ -41,7 +42,7 @@ import apache_beam as beam
 from apache_beam.pvalue import PCollection
 from apache_beam.transforms.error_handling import ErrorHandler
 
-from beam_patterns.pipelines.launch.options import Options, duration, option, queue, switch
+from beam_patterns.pipelines.launch.options import Options, any_queue, duration, option, queue, switch
 from beam_patterns.pipelines.launch.run import Places, launch
 from beam_patterns.transforms import DeadLetters, WorkQueue
 from beam_patterns.transforms.queues import CommitOffsets, Message, ReadFromQueue, WriteToQueue
@@ -53,9 +54,9 @@ class WorkQueueOptions(Options):
     """Any program, or any service, as the worker of any queue."""
 
     input: str = option(
-        "The queue of items, or a work source.",
+        "The queue of items, a work source, or files.",
         example="'sqlite:///data/queues.db?topic=orders&group=labels'",
-        type=queue,
+        type=any_queue,
     )
     output: str = option("The queue of results.", example="'sqlite:///data/queues.db?topic=labels'", type=queue)
     dead_letters: str = option(

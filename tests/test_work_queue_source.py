@@ -127,7 +127,7 @@ def test_a_folder_offers_its_files_not_their_content(tmp_path: Path) -> None:
     with serving(folder(tmp_path)) as url:
         assert names(url) == sorted(f"{tmp_path}/{name}" for name in AWKWARD)
         path = f"{tmp_path}/with space.mp4"
-        assert item(url, path).json()["data"] == {"path": path, "size": 1}
+        assert item(url, path).json()["data"] == {"path": path, "size": 1, "modified": Path(path).stat().st_mtime}
         assert item(url, f"{tmp_path}/notes.txt").status_code == 404
         assert item(url, f"{tmp_path}/../../etc/passwd").status_code == 404
 

@@ -12,8 +12,9 @@ from typing import Any, ClassVar, NoReturn, Self
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_patterns.transforms.queues import open_queue
+from beam_patterns.transforms.queues.file_items import FileItems
 
-__all__ = ["Option", "Options", "duration", "option", "options_of", "queue", "source", "switch"]
+__all__ = ["Option", "Options", "any_queue", "duration", "option", "options_of", "queue", "source", "switch"]
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
@@ -62,7 +63,16 @@ def option(help: str, *, example: str, default: Any = dataclasses.MISSING, **res
 
 
 def queue(text: str) -> str:
-    """The type of an option that names a queue."""
+    """The type of an option that names a queue of messages."""
+    if isinstance(open_queue(text), FileItems):
+        raise ValueError(
+            f"{text!r} means files as such, not messages in them, which .jsonl, .csv or .parquet files hold"
+        )
+    return text
+
+
+def any_queue(text: str) -> str:
+    """The type of an option that names a queue of things to do, which may be files as such: /videos/*.mp4."""
     open_queue(text)
     return text
 
@@ -91,7 +101,7 @@ def switch(text: str) -> bool:
     return text.lower() == "true"
 
 
-_OURS = (queue, source, duration, switch)
+_OURS = (queue, any_queue, source, duration, switch)
 _ARTICLE = {int: "a whole number", float: "a number"}
 
 

@@ -8,11 +8,9 @@ import apache_beam as beam
 from apache_beam.pvalue import PCollection
 
 from beam_patterns.transforms.queues import QueueError
-from beam_patterns.transforms.queues.file_paths import find
+from beam_patterns.transforms.queues.file_paths import find, has_signs, inside
 
 __all__ = ["FindVideos", "VideoPattern"]
-
-_SIGNS = "*?["
 
 
 class VideoPattern(str):
@@ -24,14 +22,13 @@ class VideoPattern(str):
         path = text.removeprefix("file://")
         if not path or "://" in path:
             raise ValueError(f"{text!r} names no files of this machine, which ffmpeg could read")
-        absolute = Path(path).absolute()
-        return cls(absolute / "*" if absolute.is_dir() else absolute)
+        return cls(inside(str(Path(path).absolute())))
 
     @property
     def root(self) -> str:
         """The folder in which all of them are."""
         parts = Path(self).parts
-        signs = [number for number, part in enumerate(parts) if any(sign in part for sign in _SIGNS)]
+        signs = [number for number, part in enumerate(parts) if has_signs(part)]
         return str(Path(*parts[: signs[0] if signs and not Path(self).exists() else len(parts) - 1]))
 
 

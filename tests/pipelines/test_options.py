@@ -77,6 +77,11 @@ def test_a_mistake_is_one_sentence_that_shows_the_value_and_the_fix(arguments: l
     assert str(refused.value) == sentence
 
 
+def test_files_as_such_are_refused_where_messages_are_wanted() -> None:
+    with pytest.raises(ValueError, match=r"^--source: '/data/\*.mp4' means files as such, not messages in them"):
+        Example.parse(["--source", "/data/*.mp4"])
+
+
 def test_a_queue_that_is_none_is_refused_before_anything_starts() -> None:
     with pytest.raises(ValueError, match=r"^--source: the queue sqlite://x has|^--source: the queue sqlite://x"):
         Example.parse(["--source", "sqlite://x"])

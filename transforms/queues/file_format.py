@@ -14,7 +14,7 @@ from ..dead_letters import DeadLetter
 from .file_paths import opened
 from .queue import Split, UnreadableError
 
-__all__ = ["BATCH_BYTES", "Format", "Read", "Records", "Spool", "batches", "format_of", "readable"]
+__all__ = ["BATCH_BYTES", "Format", "Read", "Records", "Spool", "batches", "format_of", "is_format", "readable"]
 
 #: A batch ends at whichever comes first, so that memory stays bounded with large messages.
 _BATCH, BATCH_BYTES = 4096, 16 * 2**20
@@ -84,6 +84,11 @@ class Format(ABC):
         return cast(BinaryIO, gzip.GzipFile("", "wb", fileobj=file, mtime=0)) if self.zipped else file
 
 
+def is_format(suffix: str) -> bool:
+    """Whether files of this suffix hold messages."""
+    return suffix.lower() in _FORMATS
+
+
 def format_of(path: str) -> Format:
     """The format that a path's suffix names."""
     name = PurePosixPath(path).name.lower()
@@ -94,7 +99,8 @@ def format_of(path: str) -> Format:
     if suffix not in _FORMATS:
         raise ValueError(
             f"the file {path} has no suffix that says its format; known are {', '.join(_FORMATS)}, "
-            "all but .parquet also followed by .gz"
+            "all but .parquet also followed by .gz; for files that are items themselves write "
+            "file:///videos/*.mp4 or file:///anything/*?items=files"
         )
     module, kind = _FORMATS[suffix].split(":")
     return getattr(importlib.import_module(f".{module}", __package__), kind)(zipped)

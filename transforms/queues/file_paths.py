@@ -12,9 +12,22 @@ from typing import BinaryIO, NamedTuple
 from apache_beam.io.filesystem import BeamIOError, CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
-from .queue import QueueError
+from .queue import QueueError, QueueUri
 
-__all__ = ["Found", "create", "explained", "find", "is_local", "is_pattern", "make_durable", "opened"]
+__all__ = [
+    "Found",
+    "create",
+    "explained",
+    "find",
+    "has_signs",
+    "inside",
+    "is_local",
+    "is_pattern",
+    "make_durable",
+    "opened",
+    "path_of",
+    "seen",
+]
 
 
 class Found(NamedTuple):
@@ -25,6 +38,16 @@ class Found(NamedTuple):
     modified: float
 
 
+def path_of(uri: QueueUri) -> str:
+    """The path that a URI names; a ValueError for what no file can have."""
+    if "?group=" in uri.text or "group" in uri.params:
+        raise ValueError(f"the queue {uri.text} is a file, which is always read whole; leave the group away")
+    uri.only("items")
+    if uri.text.startswith("file://") and not uri.path.startswith("/"):
+        raise ValueError(f"the queue {uri.text} needs an absolute path with three slashes: file:///{uri.path}")
+    return uri.path
+
+
 def is_local(path: str) -> bool:
     """Whether the operating system knows the path."""
     return "://" not in path
@@ -32,7 +55,18 @@ def is_local(path: str) -> bool:
 
 def is_pattern(path: str) -> bool:
     """Whether a path stands for several files. A file that is called so is meant itself."""
-    return any(sign in path for sign in "*?[") and not (is_local(path) and Path(path).exists())
+    return has_signs(path) and not (is_local(path) and Path(path).exists())
+
+
+def has_signs(text: str) -> bool:
+    """Whether signs of a pattern are in it."""
+    return any(sign in text for sign in "*?[")
+
+
+def inside(path: str) -> str:
+    """A folder stands for the files in it: /videos is /videos/*."""
+    is_folder = path.endswith("/") or (is_local(path) and Path(path).is_dir())
+    return f"{path.rstrip('/')}/*" if is_folder else path
 
 
 def find(pattern: str) -> list[Found]:
@@ -44,10 +78,13 @@ def find(pattern: str) -> list[Found]:
         raise IsADirectoryError(errno.EISDIR, "Is a directory", pattern)
     # Not Beam's local match, which walks through all folders below.
     names = glob.glob(pattern, recursive=True) if is_pattern(pattern) else [pattern]  # noqa: PTH207 (keeps the spelling)
-    return [found for name in sorted(names) if (found := _seen(name))]
+    return [found for name in sorted(names) if (found := seen(name))]
 
 
-def _seen(name: str) -> Found | None:
+def seen(name: str) -> Found | None:
+    """A file by its very name, if it is there."""
+    if not is_local(name):
+        return next(iter(find(name)), None)
     try:
         said = Path(name).stat()
     except FileNotFoundError:  # Gone since it was listed.

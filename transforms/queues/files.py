@@ -6,12 +6,18 @@ import apache_beam as beam
 
 from ..core.message import Message
 from .file_format import format_of
-from .file_paths import explained, find, is_pattern
+from .file_items import FileItems, are_items
+from .file_paths import explained, find, is_pattern, path_of
 from .file_target import OpenShard, Target, remove
 from .file_writing import WriteFiles, run_id
 from .queue import Queue, QueueError, QueueUri, Rejected, Split, UnreadableError, Writer
 
-__all__ = ["FileQueue"]
+__all__ = ["FileQueue", "file_queue"]
+
+
+def file_queue(uri: QueueUri) -> Queue:
+    """The messages in files, or the files themselves."""
+    return FileItems(uri) if are_items(uri) else FileQueue(uri)
 
 
 class FileQueue(Queue):
@@ -22,12 +28,7 @@ class FileQueue(Queue):
 
     def __init__(self, uri: QueueUri) -> None:
         super().__init__(uri)
-        if "?group=" in uri.text or "group" in uri.params:
-            raise ValueError(f"the queue {uri.text} is a file, which is always read whole; leave the group away")
-        uri.only()
-        self._path = uri.path
-        if uri.text.startswith("file://") and not uri.path.startswith("/"):
-            raise ValueError(f"the queue {uri.text} needs an absolute path with three slashes: file:///{uri.path}")
+        self._path = path_of(uri)
         if self._path.endswith("/"):
             raise ValueError(f"the queue {uri.text} is a folder; name the files in it: {uri.text}*.jsonl")
         self._format = format_of(self._path)

@@ -8,7 +8,6 @@
 """
 
 import argparse
-import glob
 import logging
 from abc import ABC, abstractmethod
 from base64 import b64encode
@@ -20,6 +19,7 @@ from urllib.parse import unquote, urlsplit
 import orjson
 
 from ..core.message import Message
+from .file_paths import find, inside, seen
 from .queue import QueueError, UnreadableError, open_queue
 
 __all__ = ["Folder", "QueueItems", "Source", "main", "server"]
@@ -41,20 +41,23 @@ class Source(ABC):
 
 
 class Folder(Source):
-    """Files as items: {"path": ..., "size": ...}, not their content."""
+    """Files as items, as `file:///videos/*.mp4` has them, not their content."""
 
     def __init__(self, pattern: str) -> None:
-        self._pattern = str(Path(pattern, "*")) if Path(pattern).is_dir() else pattern
+        self._pattern, self._listed = inside(str(Path(pattern).absolute())), set[str]()
 
     def names(self) -> list[str]:
-        """Paths below the folder that the pattern begins with; hidden files are none of them."""
-        return sorted(path for path in glob.glob(self._pattern, recursive=True) if Path(path).is_file())  # noqa: PTH207
+        """Absolute paths; hidden files are left out, as in a shell."""
+        found = [file.path for file in find(self._pattern)]
+        self._listed = set(found)
+        return found
 
     def data(self, name: str) -> Any:
         """Only of a file that the pattern matches."""
-        if name not in self.names():
+        file = seen(name) if name in self._listed or name in self.names() else None
+        if file is None:
             raise KeyError(name)
-        return {"path": str(Path(name).absolute()), "size": Path(name).stat().st_size}
+        return file._asdict()
 
 
 class QueueItems(Source):

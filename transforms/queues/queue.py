@@ -27,8 +27,8 @@ __all__ = [
 
 #: Where each scheme is implemented; modules are imported when a URI asks for them.
 _KINDS = {
-    "file": "files:FileQueue",
-    "gs": "files:FileQueue",
+    "file": "files:file_queue",
+    "gs": "files:file_queue",
     "http": "http:HttpQueue",
     "https": "http:HttpQueue",
     "kafka": "kafka:KafkaQueue",
