@@ -107,6 +107,28 @@ def leaves_children(number: int) -> int:
     return hangs(number)
 
 
+def detaches(place: str) -> Path:
+    """A daemon as daemons are made: two forks, a session and an environment of its own; `place` becomes its number."""
+    code = f"import os, time; open('{place}.new', 'w').write(str(os.getpid())); os.rename('{place}.new', '{place}')"
+    if (child := os.fork()) == 0:
+        os.setsid()
+        if os.fork() == 0:
+            os.execve(sys.executable, [sys.executable, "-S", "-c", f"{code}; time.sleep(3600)"], {})
+        os._exit(0)
+    os.waitpid(child, 0)
+    while not Path(place).exists():
+        time.sleep(0.01)
+    return Path(place)
+
+
+def is_alive(place: Path) -> bool:
+    """Whether the daemon is, whose number the file holds."""
+    try:
+        return str(place).encode() in Path("/proc", place.read_text(), "cmdline").read_bytes()
+    except OSError:
+        return False
+
+
 MISBEHAVIOURS = (refuses, quits, segfaults, eats_memory, hangs, hangs_in_c, leaves_children)
 
 

@@ -116,6 +116,58 @@ def test_a_crash_is_noticed_though_a_child_holds_the_connection_open() -> None:
     assert working.left_behind() == []
 
 
+def detaches_and(order: tuple[str, str]) -> Any:
+    """Starts a daemon, then does what it is told."""
+    place, then = order
+    daemon = working.detaches(place)
+    if then == "crash":
+        os._exit(7)
+    while then == "hang" or (then == "wait" and not Path(f"{place}.go").exists()):
+        time.sleep(0.01)
+    return working.is_alive(daemon)
+
+
+def test_a_daemon_ends_with_the_worker_that_crashed_and_no_other_workers_daemon_does(tmp_path: Path) -> None:
+    daemons = [tmp_path / "patient", tmp_path / "crashing"]
+    with Client(detaches_and, workers=2, timeout=None) as client:
+        client.submit((str(daemons[0]), "wait"))
+        wait_until(daemons[0].exists, "the first daemon")
+        assert client.of((str(daemons[1]), "crash")).message == "the worker process ended with exit code 7"
+        assert [working.is_alive(daemon) for daemon in daemons] == [True, False]
+        Path(f"{daemons[0]}.go").touch()
+        assert client.next() == [True]
+    assert not working.is_alive(daemons[0])
+
+
+def test_a_daemon_ends_with_the_worker_that_took_too_long(tmp_path: Path) -> None:
+    daemon = tmp_path / "daemon"
+    with Client(detaches_and, timeout=2) as client:
+        while not daemon.exists():  # On a machine that is slow for the moment the item may never come so far.
+            assert client.of((str(daemon), "hang")).error_type == "TimeoutError"
+        assert not working.is_alive(daemon)
+
+
+def test_a_daemon_ends_when_the_whole_pool_is_killed(tmp_path: Path) -> None:
+    daemon = tmp_path / "daemon"
+    with Client(detaches_and, timeout=None) as client:
+        client.submit((str(daemon), "hang"))
+        wait_until(daemon.exists, "the daemon")
+        (nursery,) = children_of(client)
+        os.kill(nursery, signal.SIGKILL)
+        assert "the pool of workers broke down" in str(client.next())
+    wait_until(lambda: not working.is_alive(daemon), "the daemon's end")
+
+
+def test_those_that_end_by_themselves_are_buried(tmp_path: Path) -> None:
+    with Client(detaches_and, timeout=None) as client:
+        for number in range(3):
+            daemon = tmp_path / str(number)
+            assert client.of((str(daemon), "return")) == [True]
+            pid = daemon.read_text()
+            os.kill(int(pid), signal.SIGKILL)
+            wait_until(lambda: not Path("/proc", pid).exists(), "its burial")  # noqa: B023
+
+
 def temporary_files(_: int) -> str:
     """Leaves a file behind and dies of it."""
     _, path = tempfile.mkstemp()
