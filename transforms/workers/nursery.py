@@ -87,6 +87,8 @@ class _Nursery:
             self._start(*descriptors) if kind == START else self._end(pid)
 
     def end_all(self) -> NoReturn:
+        for keeper in self._keepers.values():
+            family.end(keeper)
         family.end_below()
         shutil.rmtree(self._folder, ignore_errors=True)
         os._exit(0)
