@@ -1,6 +1,6 @@
 """WorkQueue against concurrent.futures.ProcessPoolExecutor and the ideal.
 
-    python bench/work_queue.py [--rounds 3]
+    python -m bench.work_queue [--rounds 3]
 
 400 items of 50 ms and 40 of 500 ms of CPU work on two processes. Each item says when it began and ended; a contestant's
 time is from the first beginning to the last end, so pools have started. The ideal is two bare processes with half of
