@@ -2,13 +2,14 @@
 
     python -m bench.thumbnails [--videos 20] [--seconds 60] [--rounds 3]
 
-The videos are copies of one that is made first, long enough that each keeps a process busy for most of a second, so that
-one video more or less at the end does not decide. Without options all of it takes about two minutes on two free cores.
+The videos are copies of one that is made first, long enough that each keeps a process busy for most of a second and one
+video more or less at the end does not decide. Without options all of it takes about two minutes on two free cores.
 
 Both make the same pictures with the same function. Each of the bare processes gets half of the videos and does nothing
 else; the pipeline has its work queue, done checks, dead letters and counters. They take turns in one run, medians are
-compared, from the first video's beginning to the last one's end, so that processes have started and imports are done;
-the time of the whole pipeline, its start included, is shown beside. The claim: at least 0.9 of the loop's throughput.
+compared, from the first video's beginning to the last one's end, so that processes have started; the pipeline's workers
+still import PyAV with their first video. The time of the whole pipeline, its start included, is shown beside. The claim:
+at least 0.9 of the loop's throughput.
 """
 
 import argparse
