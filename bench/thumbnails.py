@@ -7,9 +7,9 @@ video more or less at the end does not decide. Without options all of it takes a
 
 Both make the same pictures with the same function. Each of the bare processes gets half of the videos and does nothing
 else; the pipeline has its work queue, done checks, dead letters and counters. They take turns in one run, medians are
-compared, from the first video's beginning to the last one's end, so that processes have started; the pipeline's workers
-still import PyAV with their first video. The time of the whole pipeline, its start included, is shown beside. The claim:
-at least 0.9 of the loop's throughput.
+compared, from the first video's beginning to the last one's end, so that processes have started, but the pipeline's
+workers still import PyAV with their first video. The time of the whole pipeline, its start included, is shown beside.
+The claim: at least 0.9 of the loop's throughput.
 """
 
 import argparse
