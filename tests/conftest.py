@@ -1,6 +1,7 @@
 """Fixtures for all tests: a pipeline on each runner."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import apache_beam as beam
 import pytest
@@ -16,6 +17,18 @@ from .servers import pubsub as pubsub_server
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Anyone's work source can be tested by the conformance tests: see test_work_queue_source.py."""
     parser.addoption("--work-queue-source", metavar="URL", help="a work source, http://host:port/api/v1/items")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """A source of somebody's own is all that is tested then."""
+    others = collection_path.suffix == ".py" and collection_path.name != "test_work_queue_source.py"
+    return True if config.getoption("--work-queue-source") and others else None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Not even how ours is made."""
+    if config.getoption("--work-queue-source"):
+        items[:] = [item for item in items if "source" in getattr(item, "fixturenames", ())]
 
 
 @pytest.fixture(scope="session")
