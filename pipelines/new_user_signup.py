@@ -23,6 +23,10 @@ what fails a check, or is refused by the mail server --> dead letters
 Each run reads what has arrived since the last one, and remembers that it did when everything is written. A run that is
 killed is simply run again: mails are delivered once (see --mail), messages in queues at least once, under the same id.
 
+With --streaming it goes on for ever, reading Kafka or Pub/Sub: who waits is kept in the runner's state instead of the
+pending queue, and expires when their time is over. Flink keeps that state in its checkpoints. Prism keeps it in memory:
+what waits when Prism is ended has been read and is gone, so runs from time to time are the safer way there.
+
 Source: Burns, Designing Distributed Systems, chapter 11, hands-on: building an event-driven flow for new user sign-up.
 """
 
@@ -46,6 +50,7 @@ from beam_patterns.pipelines.launch.queues import is_idle, prepared, queue_under
 from beam_patterns.pipelines.launch.run import Places, launch
 from beam_patterns.pipelines.mail import Deliver, open_outbox
 from beam_patterns.pipelines.signup.match import Match
+from beam_patterns.pipelines.signup.meet import Meet
 from beam_patterns.pipelines.signup.records import (
     CONFIRMATION,
     SIGNUP,
@@ -88,7 +93,7 @@ class NewUserSignupOptions(Options):
     )
     pending: str = option(
         "The queue where sign-ups wait for their confirmation from run to run, and confirmations for their sign-up; "
-        "default: --output with `pending` appended, or pending.db beside output files.",
+        "default: --output with `pending` appended, or pending.db beside output files. Not with --streaming.",
         example="'kafka://localhost:9092/signup-pending?group=new_user_signup'",
         default="",
     )
@@ -121,20 +126,36 @@ class NewUserSignupOptions(Options):
         default=timedelta(days=7),
     )
 
-    streams: ClassVar[bool] = False
     local: ClassVar[str] = "which mails were sent is remembered in a file that all workers must see"
 
     def check(self) -> None:
         """Values that make no sense, found before anything starts."""
         open_outbox(self.mail)
         sender_address(self.sender)
-        if not open_queue(source(self.waiting_room)).keeps_positions:
+        if self.streaming:
+            self._check_stream()
+        elif not open_queue(source(self.waiting_room)).keeps_positions:
             raise ValueError(f"--pending: {self.waiting_room} does not remember what was read; take Kafka or SQLite")
-        inputs = {"signups": self.signups, "confirmations": self.confirmations, "pending": self.waiting_room}
+        inputs = {"signups": self.signups, "confirmations": self.confirmations}
+        if not self.streaming:
+            inputs["pending"] = self.waiting_room
         for name, uri in {"dead_letters": self.dead_letters, **self.outputs}.items():
             for read, taken in inputs.items():
                 if same_queue(queue(uri), taken):
                     raise ValueError(f"{name} would be written to {uri}, which --{read} reads; take another queue")
+
+    def _check_stream(self) -> None:
+        if self.pending:
+            raise ValueError(f"--pending: a stream keeps what waits in the runner's state; leave out {self.pending}")
+        if not self.expire_after:
+            raise ValueError(
+                "--expire_after: 0s lets nobody in a stream meet their confirmation; write for instance 7d"
+            )
+        for name, uri in (("signups", self.signups), ("confirmations", self.confirmations)):
+            if open_queue(uri).follow_transform() is None:
+                raise ValueError(
+                    f"--{name}: {uri} can't be followed without end; take kafka://, pubsub://, or no --streaming"
+                )
 
     @property
     def waiting_room(self) -> str:
@@ -158,8 +179,8 @@ class Signups(NamedTuple):
     """Who gets news, and how."""
     texts: PCollection
     """Text messages to be sent."""
-    pending: PCollection
-    """What waits for the next run."""
+    pending: PCollection | None
+    """What waits for the next run; None in a stream, whose state it is."""
     expired: PCollection
     """What has waited too long."""
 
@@ -167,16 +188,19 @@ class Signups(NamedTuple):
 def new_user_signup(
     signups: PCollection,
     confirmations: PCollection,
-    pending: PCollection,
+    pending: PCollection | None,
     *,
     dead: ErrorHandler,
     texts: Texts,
     now: float,
     expire_after: timedelta,
 ) -> Signups:
-    """The flow, from messages to messages."""
+    """The flow, from messages to messages; in a stream nothing is pending."""
     good_signups = signups | "CheckSignups" >> Filter(check_signup).with_error_handler(dead)
     good_confirmations = confirmations | "CheckConfirmations" >> Filter(check_confirmation).with_error_handler(dead)
+    if pending is None:
+        met = (good_signups, good_confirmations) | "Meet" >> Meet(expire_after).with_error_handler(dead)
+        return Signups(good_signups, *_set_up(met.confirmed, texts), None, met.expired)
     good_pending = pending | "CheckPending" >> Filter(check_pending).with_error_handler(dead)
     events = {
         "signups": good_signups | "SignedUp" >> beam.Map(Event.new, SIGNUP, now).with_output_types(Event),
@@ -185,7 +209,12 @@ def new_user_signup(
         "pending": good_pending | "Waiting" >> beam.Map(Event.waiting).with_output_types(Event),
     }
     users = events | "Gather" >> Merger() | "Match" >> Match(now, expire_after)
-    confirmed = users.confirmed | "CopyConfirmed" >> Copier("welcome", "set_up")
+    return Signups(users.new, *_set_up(users.confirmed, texts), users.pending, users.expired)
+
+
+def _set_up(users: PCollection, texts: Texts) -> tuple[PCollection, PCollection, PCollection]:
+    """Who is welcomed, what they subscribe to, and the text messages that say so."""
+    confirmed = users | "CopyConfirmed" >> Copier("welcome", "set_up")
     chosen = (
         confirmed.set_up
         | "OptedIn" >> Filter(_opted_in).with_view(fields_of)
@@ -196,7 +225,7 @@ def new_user_signup(
         chosen.sms | "SubscribeText" >> beam.Map(by_text_message).with_output_types(Message),
     ) | "Subscriptions" >> Merger()
     told = chosen.sms | "ComposeText" >> beam.Map(texts.text_message).with_output_types(Message)
-    return Signups(users.new, confirmed.welcome, subscriptions, told, users.pending, users.expired)
+    return confirmed.welcome, subscriptions, told
 
 
 def _opted_in(user: dict) -> bool:
@@ -213,33 +242,41 @@ def _by_sms(user: dict) -> bool:
 
 def build(p: beam.Pipeline, o: NewUserSignupOptions) -> Places | None:
     """The flow between the queues that the options name, and where its results lie; None if there is nothing to do."""
-    now = time.time()
-    prepared(o.waiting_room)
-    if is_idle(o.signups, o.confirmations) and not any_expired(o.waiting_room, now - o.expire_after.total_seconds()):
+    now, pending = time.time(), None
+    if not o.streaming and _nothing_to_do(o, now - o.expire_after.total_seconds()):
         return None
     outbox, texts = open_outbox(o.mail, o.sent), Texts(o.sender, o.site)
     with ErrorHandler("DeadLetters" >> (DeadLetters() | "Park" >> WriteToQueue(o.dead_letters))) as dead:
         signups = p | "ReadSignups" >> ReadFromQueue(o.signups).with_error_handler(dead)
         confirmations = p | "ReadConfirmations" >> ReadFromQueue(o.confirmations).with_error_handler(dead)
-        pending = p | "ReadPending" >> ReadFromQueue(o.waiting_room).with_error_handler(dead)
+        if not o.streaming:
+            pending = p | "ReadPending" >> ReadFromQueue(o.waiting_room).with_error_handler(dead)
         flow = new_user_signup(
             signups, confirmations, pending, dead=dead, texts=texts, now=now, expire_after=o.expire_after
         )
         verified = flow.verification | "AskToVerify" >> Deliver(outbox, texts.verification).with_error_handler(dead)
         welcomed = flow.welcome | "SayWelcome" >> Deliver(outbox, texts.welcome).with_error_handler(dead)
+        targets = o.outputs if o.streaming else {**o.outputs, "pending": o.waiting_room}
         written = [
             getattr(flow, name) | f"Write{name.title()}" >> WriteToQueue(uri).with_error_handler(dead)
-            for name, uri in {**o.outputs, "pending": o.waiting_room}.items()
+            for name, uri in targets.items()
         ]
-    # In this order, because a kill may fall between two commits: a confirmation that is read once more finds its user
-    # gone and expires, harmless; a sign-up read without its confirmation would expire although it was confirmed.
-    (
-        (verified, welcomed, *written, dead.output())
-        | "CommitSignups" >> CommitOffsets(signups)
-        | "CommitPending" >> CommitOffsets(pending)
-        | "CommitConfirmations" >> CommitOffsets(confirmations)
-    )
-    return {"mails": o.mail, **o.outputs, "pending": o.waiting_room, "dead letters": o.dead_letters}
+    if pending is not None:  # A stream commits by itself.
+        # In this order, because a kill may fall between two commits: a confirmation that is read once more finds its
+        # user gone and expires, harmless; a sign-up read without its confirmation would expire although it was
+        # confirmed.
+        (
+            (verified, welcomed, *written, dead.output())
+            | "CommitSignups" >> CommitOffsets(signups)
+            | "CommitPending" >> CommitOffsets(pending)
+            | "CommitConfirmations" >> CommitOffsets(confirmations)
+        )
+    return {"mails": o.mail, **targets, "dead letters": o.dead_letters}
+
+
+def _nothing_to_do(o: NewUserSignupOptions, oldest: float) -> bool:
+    prepared(o.waiting_room)
+    return is_idle(o.signups, o.confirmations) and not any_expired(o.waiting_room, oldest)
 
 
 def run(argv: Sequence[str] | None = None) -> int:

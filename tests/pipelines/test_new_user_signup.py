@@ -2,6 +2,7 @@
 
 import email.policy
 import mailbox
+import re
 from datetime import timedelta
 from email import message_from_bytes
 from email.message import EmailMessage
@@ -153,6 +154,21 @@ def test_bytes_that_are_no_text_lie_in_the_dead_letters_as_they_came(place: Plac
     assert place.run() == 0
     assert sorted(letter.payload for letter in place.dead()) == sorted(broken)
     assert place.mails() == []
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        ((), "--signups: sqlite:///.* can't be followed without end; take kafka://, pubsub://, or no --streaming"),
+        (("--pending", "sqlite:///w.db?topic=w&group=g"), "--pending: a stream keeps what waits in the runner's state"),
+        (("--expire_after", "0s"), "--expire_after: 0s lets nobody in a stream meet their confirmation"),
+    ],
+)
+def test_what_makes_no_sense_in_a_stream_is_refused(
+    place: Place, capsys: pytest.CaptureFixture[str], more: tuple[str, ...], reason: str
+) -> None:
+    assert place.run("--streaming", "true", "--runner", "PrismRunner", *more) == 2
+    assert re.match(reason, capsys.readouterr().err)
 
 
 def test_the_graph_has_no_queues_in_it() -> None:
