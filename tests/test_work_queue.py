@@ -6,7 +6,7 @@ import socket
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 import apache_beam as beam
@@ -23,6 +23,7 @@ from beam_patterns.transforms.workers import Command, DoneMarkers, PermanentErro
 
 from . import working
 from .running import Run
+from .servers import wait_until
 
 pytestmark = pytest.mark.usefixtures("spawner")
 SOON = wait_fixed(0.01)
@@ -96,6 +97,7 @@ def test_20_of_200_items_misbehave_and_the_other_180_arrive(pipeline: Make) -> N
     assert {letter.attempts for letter in run.dead} == {2}
     assert counters(run) == {"in": 200, "out": 180, "results": 180, "dead": 20, "retried": 20}
     assert all(letter.first_failed_at < letter.last_failed_at for letter in run.dead)
+    wait_until(lambda: not working.left_behind(), "the end of all that was started")
 
 
 def test_nothing_is_left_behind() -> None:
@@ -241,6 +243,41 @@ def breaks(_: int) -> bool:
 def test_a_done_check_that_fails_fails_the_item() -> None:
     work = WorkQueue(working.times_ten, attempts=1).with_workers(1).with_done_check(breaks)
     assert [letter.error_message for letter in run_of([1], work).dead] == ["no such folder"]
+
+
+class Cut(NamedTuple):
+    """A row."""
+
+    file: str
+    seconds: float
+
+
+def as_row(n: int) -> Cut:
+    """One with a schema."""
+    return Cut(f"{n}.mp4", n / 2)
+
+
+def as_bytes(n: int) -> bytes:
+    """No text."""
+    return bytes([n, 255])
+
+
+def as_path(n: int) -> Path:
+    """Of a file that the work has made."""
+    return Path("/made", str(n))
+
+
+def test_results_may_be_rows_bytes_and_paths(pipeline: Make) -> None:
+    def flow(p: beam.Pipeline, dead: Any) -> dict[str, beam.PCollection]:
+        numbers = p | beam.Create([1, 2])
+        made = {work.__name__: numbers | work.__name__ >> WorkQueue(work) for work in (as_row, as_bytes, as_path)}
+        return made | {"selected": made["as_row"] | beam.Select("seconds")}
+
+    run = Run(pipeline, flow)
+    for work in (as_row, as_bytes, as_path):
+        assert sorted(run[work.__name__]) == [work(1), work(2)]
+        assert {type(result) for result in run[work.__name__]} == {type(work(1))}
+    assert sorted(row.seconds for row in run["selected"]) == [0.5, 1.0]
 
 
 def unpicklable(_: int) -> Any:

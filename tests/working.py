@@ -97,12 +97,14 @@ def hangs_in_c(_: int) -> int:
 
 
 def leaves_children(number: int) -> int:
-    """A child, a grandchild and one in a session of its own, which outlive any politeness; then it hangs."""
+    """A child, a grandchild, one in a session of its own and a daemon, which outlive any politeness; then it hangs."""
     marked = {**os.environ, "BEAM_PATTERNS_TEST_CHILD": "1"}
     sleeper = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(3600)"
     nested = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {sleeper!r}])"
     subprocess.Popen([sys.executable, "-S", "-c", nested], env=marked)
     subprocess.Popen([sys.executable, "-S", "-c", sleeper], env=marked, start_new_session=True)
+    daemon = f"import os; os.fork() and os._exit(0); os.setsid(); os.fork() and os._exit(0); {sleeper}"
+    subprocess.run([sys.executable, "-S", "-c", daemon], env=marked)
     time.sleep(0.2)
     return hangs(number)
 
