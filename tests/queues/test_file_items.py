@@ -11,9 +11,19 @@ import pytest
 from beam_patterns.pipelines import work_queue
 from beam_patterns.pipelines.launch import queue_command
 from beam_patterns.transforms import WorkQueue
-from beam_patterns.transforms.queues import MESSAGE_ID, Message, QueueError, ReadFromQueue, WriteToQueue, open_queue
+from beam_patterns.transforms.queues import (
+    MESSAGE_ID,
+    Message,
+    QueueError,
+    QueueUri,
+    ReadFromQueue,
+    WriteToQueue,
+    open_queue,
+)
+from beam_patterns.transforms.queues.file_items import FileItems
 from beam_patterns.transforms.queues.queue import UnreadableError
 from beam_patterns.transforms.workers import Command
+from tests.queues.test_files import Shelf
 from tests.running import Run
 
 
@@ -76,6 +86,16 @@ def test_a_changed_file_is_another_item_and_an_unchanged_one_the_same(videos: Pa
     (videos / "a.mp4").write_bytes(b"longer")
     after = ids()
     assert [one == other for one, other in zip(before, after, strict=True)] == [False, True]
+
+
+def test_files_of_a_store_that_only_beam_knows_are_items_too(videos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Shelf, "folder", str(videos.parent))
+    for path in ("shelf://videos/a*.mp4", "shelf://videos/a.mp4"):
+        queue = FileItems(QueueUri(path, "shelf", "", path, {}))
+        (batch,) = (batch for split in queue.splits() for batch in queue.read(split))
+        assert not isinstance(batch, UnreadableError)
+        seen = {name: batch[0].json()[name] for name in ("path", "size")}
+        assert seen == {"path": "shelf://videos/a.mp4", "size": 0}
 
 
 def test_no_file_at_all_is_an_error(tmp_path: Path) -> None:
