@@ -9,8 +9,12 @@ from functools import partial
 
 import apache_beam as beam
 import pytest
+from apache_beam.metrics.metric import MetricsFilter
+from apache_beam.runners.runner import PipelineResult
 
 from beam_patterns.transforms.queues import Message, ReadFromQueue
+from beam_patterns.transforms.queues.kafka_clients import Partition
+from beam_patterns.transforms.queues.kafka_watermark import Marks
 from tests.queues import kafka_stream
 from tests.queues.test_kafka import NOW, ROOT, bare, client, everything, orders, pending, publish, written
 from tests.servers import wait_until
@@ -36,6 +40,20 @@ def grown(kafka: Cluster, topic: str, beyond: int) -> bool:
     return written(kafka, topic) > beyond
 
 
+def gauges(result: PipelineResult) -> dict[str, int]:
+    """What they show."""
+    found = result.metrics().query(MetricsFilter().with_namespace("ReadFromQueue"))["gauges"]
+    return {gauge.key.metric.name: gauge.result.value for gauge in found}
+
+
+def test_the_lag_of_a_topic_is_that_of_its_partitions_together() -> None:
+    marks = Marks()
+    assert marks.behind(Partition("orders", 0), 30) == 30
+    assert marks.behind(Partition("orders", 1), 12) == 42
+    assert marks.behind(Partition("returns", 0), 5) == 5
+    assert marks.behind(Partition("orders", 0), 0) == 12
+
+
 def test_a_stream_goes_on_and_commits_what_it_has_written(
     kafka: Cluster, streaming: Callable[[], beam.Pipeline]
 ) -> None:
@@ -49,6 +67,7 @@ def test_a_stream_goes_on_and_commits_what_it_has_written(
         publish(kafka.uri(source), orders(range(1_000, 1_500)))
         wait_until(lambda: values(kafka, target) >= kept(range(1_500)), "what came later")
         wait_until(lambda: not pending(kafka.uri(source, group="stream")), "the commit")
+        wait_until(lambda: gauges(result) == {f"lag {source}": 0}, "the gauge")
     finally:
         result.cancel()
     assert values(kafka, target) == kept(range(1_500))

@@ -3,10 +3,10 @@
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import apache_beam as beam
-from apache_beam.io.restriction_trackers import OffsetRange, OffsetRestrictionTracker
 from apache_beam.io.watermark_estimators import ManualWatermarkEstimator
 from apache_beam.metrics import Metrics
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
@@ -16,6 +16,7 @@ from apache_beam.utils.timestamp import Duration, Timestamp
 
 from ..core.message import Message
 from ..core.packing import PackedMessages, Unpack
+from .endless import ENDLESS, Endless
 from .kafka_clients import Connection, Partition
 from .kafka_watermark import marks_of
 from .queue import Position, QueueError, Split
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["FollowTopics"]
 
-_ENDLESS = 2**63 - 1
 #: Seconds that a bundle lasts at most: a checkpoint waits for it, and so does the commit.
 _BUNDLE = 1.0
 #: Seconds between two looks for new partitions.
@@ -61,28 +61,7 @@ class FollowTopics(beam.PTransform):
         return packed | "Batches" >> Unpack(Message, List[Message]), None
 
 
-class _Tracker(OffsetRestrictionTracker):
-    """Stops where it is, but never in the middle of what is yet to come: half of an endless range is endless too."""
-
-    def try_split(self, fraction_of_remainder: float) -> Any:
-        return super().try_split(0) if fraction_of_remainder == 0 else None
-
-    def is_bounded(self) -> bool:
-        return False
-
-
-class _Endless(beam.transforms.core.RestrictionProvider):
-    def initial_restriction(self, element: Any) -> OffsetRange:
-        return OffsetRange(*element[1:]) if isinstance(element, Split) else OffsetRange(0, _ENDLESS)
-
-    def create_tracker(self, restriction: OffsetRange) -> OffsetRestrictionTracker:
-        return _Tracker(restriction)
-
-    def restriction_size(self, unused_element: Any, restriction: OffsetRange) -> int:
-        return 1 if restriction.start < restriction.stop else 0
-
-
-_TRACKER = beam.DoFn.RestrictionParam(_Endless())
+_TRACKER = beam.DoFn.RestrictionParam(Endless())
 _WATERMARK = beam.DoFn.WatermarkEstimatorParam(ManualWatermarkEstimator.default_provider())
 
 
@@ -98,7 +77,7 @@ class _Discover(beam.DoFn):
         for partition, start in self._queue.beginnings(topic, known).items():
             if not tracker.try_claim(partition.number):
                 return
-            yield Split(str(partition), start, _ENDLESS)
+            yield Split(str(partition), start, ENDLESS)
         watermark.set_watermark(looked - Duration(2 * _LOOK))
         tracker.defer_remainder(Duration(_LOOK))
 
@@ -142,6 +121,9 @@ class _Follow(beam.DoFn):
                 ours = [message for message in messages if message.source[2] < stop]  # type: ignore[index,misc]
                 yield from self._stamped(partition, ours, watermark)
                 return
+        if not pause:
+            with suppress(QueueError):  # An outage shows when there is nothing to read.
+                self._behind(kafka, partition)
         tracker.defer_remainder(Duration(pause))
 
     def teardown(self) -> None:
@@ -174,7 +156,7 @@ class _Follow(beam.DoFn):
         """Only a broker's word that there is nothing more lets time pass: silence may be an outage."""
         now = Timestamp.now() - Duration(_BEHIND)
         try:
-            idle = kafka.bounds([partition])[partition].stop <= kafka.position
+            idle = self._behind(kafka, partition) == 0
         except QueueError:
             if time.monotonic() - self._heard > self._queue.patience:
                 raise
@@ -182,6 +164,12 @@ class _Follow(beam.DoFn):
         self._heard = time.monotonic()
         if idle:
             self._marks.pass_on(partition, now, watermark)
+
+    def _behind(self, kafka: Connection, partition: Partition) -> int:
+        """How many offsets are still to be read; what the topic has of them in this process is its gauge."""
+        behind = max(0, kafka.bounds([partition])[partition].stop - kafka.position)
+        Metrics.gauge("ReadFromQueue", f"lag {partition.topic}").set(self._marks.behind(partition, behind))
+        return behind
 
 
 class _Commit:

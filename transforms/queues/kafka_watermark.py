@@ -28,6 +28,7 @@ class Marks:
         self._begun = time.monotonic()
         self._reached: dict[Partition, tuple[Timestamp, float]] = {}
         self._expected: set[Partition] = set()
+        self._behind: dict[Partition, int] = {}
 
     def expect(self, partitions: Iterable[Partition]) -> None:
         """All that are read, here or elsewhere."""
@@ -44,6 +45,12 @@ class Marks:
             if now - self._begun < _BEGIN and not self._expected <= here.keys():
                 return None
             return min(here.values())
+
+    def behind(self, partition: Partition, messages: int) -> int:
+        """Says how much one partition has yet to give; returns the sum for its topic, of what is read here."""
+        with _LOCK:
+            self._behind[partition] = messages
+            return sum(number for p, number in self._behind.items() if p.topic == partition.topic)
 
     def pass_on(self, partition: Partition, to: Timestamp, watermark: Any) -> None:
         """To the runner, for which time never goes back."""

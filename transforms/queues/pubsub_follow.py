@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.io.restriction_trackers import OffsetRange, OffsetRestrictionTracker
 from apache_beam.io.watermark_estimators import ManualWatermarkEstimator
 from apache_beam.metrics import Metrics
 from apache_beam.transforms.window import TimestampedValue
@@ -14,6 +13,7 @@ from apache_beam.utils.timestamp import Duration, Timestamp
 
 from ..core.message import Message
 from ..core.packing import PackedMessages, Unpack
+from .endless import Endless
 from .pubsub_client import Resource
 from .pubsub_lease import Leases, Owner, leases_of
 from .pubsub_pull import Puller
@@ -40,20 +40,7 @@ class FollowSubscription(beam.PTransform):
         return packed | "Batches" >> Unpack(Message, List[Message]), None
 
 
-class _Endless(beam.transforms.core.RestrictionProvider):
-    """Counts batches. Which ones come is Pub/Sub's choice, so any part of the range is as good as another."""
-
-    def initial_restriction(self, unused_element: Any) -> OffsetRange:
-        return OffsetRange(0, 2**63 - 1)
-
-    def create_tracker(self, restriction: OffsetRange) -> OffsetRestrictionTracker:
-        return OffsetRestrictionTracker(restriction)
-
-    def restriction_size(self, unused_element: Any, restriction: OffsetRange) -> int:
-        return 1 if restriction.start < restriction.stop else 0
-
-
-_TRACKER = beam.DoFn.RestrictionParam(_Endless())
+_TRACKER = beam.DoFn.RestrictionParam(Endless())
 _WATERMARK = beam.DoFn.WatermarkEstimatorParam(ManualWatermarkEstimator.default_provider())
 
 
