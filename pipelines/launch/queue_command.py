@@ -19,6 +19,10 @@ __all__ = ["main"]
 
 _FAILED, _WRONG_USE = 1, 2
 _GATHERED = 10_000
+_CREATES = (
+    "makes a topic, in Kafka with ?partitions=6&replication=3&retention.ms=86400000 as wanted; "
+    "pubsub://project/name?topic=TOPIC makes a subscription of a topic"
+)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -49,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
         added.add_argument("uri", metavar="URI", help="the queue, such as kafka://localhost:9092/orders?group=me")
         return added
 
-    add("create", _create, "makes a topic; pubsub://project/name?topic=TOPIC makes a subscription of a topic")
+    add("create", _create, _CREATES)
     publish = add("publish", _publish, "writes the lines of standard input, or the messages of files")
     publish.add_argument("files", metavar="FILE", nargs="*", help="files that a queue can be: .jsonl, .csv, .parquet")
     add("listen", _listen, "prints messages as they come and commits them, as the URI's group, until it is interrupted")

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 
 from beam_patterns.pipelines.__main__ import main
 from tests.servers import wait_until
+from tests.servers.kafka import Cluster
 from tests.servers.pubsub import Service
 
 
@@ -138,3 +140,31 @@ def test_a_topic_and_its_subscription_are_made_written_and_read(
     said = Said(capsys, "create", f"{pubsub.uri('other-reader')}?topic=nothing")
     assert said.code == 1
     assert "has no topic 'nothing' in the project 'tests'" in said.err[0]
+
+
+@pytest.mark.integration
+def test_a_kafka_topic_is_made_as_the_uri_says_and_a_different_one_is_left_as_it_is(
+    kafka: Cluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    topic = f"made-{uuid.uuid4().hex}"
+    uri = kafka.uri(topic, partitions="3", replication="1", **{"retention.ms": "86400000"})
+    for _ in range(2):  # A second time it is there already.
+        assert Said(capsys, "create", uri).out == [f"{uri} is there"]
+    assert Said(capsys, "create", kafka.uri(topic)).code == 0
+    assert Said(capsys, "lag", kafka.uri(topic, group="g")).out == ["lag\t0"]
+
+    said = Said(capsys, "create", kafka.uri(topic, partitions="6", **{"retention.ms": "1000"}))
+    assert said.code == 1
+    assert said.err == [
+        f"the topic '{topic}' at {kafka.servers} is there already, with partitions=3, not 6 and retention.ms=86400000, "
+        "not 1000; it was left as it is: change it with Kafka's tools, or correct the queue "
+        f"{kafka.uri(topic, partitions='6', **{'retention.ms': '1000'})}"
+    ]
+    assert kafka.partitions(topic) == 3
+
+    said = Said(capsys, "create", kafka.uri(f"{topic}-more", replication="9"))
+    assert said.code == 1
+    assert "InvalidReplicationFactorError" in said.err[0]
+    said = Said(capsys, "create", kafka.uri(f"{topic}-more", **{"retention.fortnights": "1"}))
+    assert said.code == 1
+    assert "retention.fortnights" in said.err[0]

@@ -115,6 +115,12 @@ class Cluster:
         with self._admin() as admin:
             admin.create_partitions({topic: partitions})
 
+    def partitions(self, topic: str) -> int:
+        """How many it has."""
+        with self._admin() as admin:
+            (described,) = admin.describe_topics([topic])
+        return len(described["partitions"])
+
     def leader(self, topic: str, partition: int = 0) -> Broker:
         """Who leads a partition."""
         with self._admin() as admin:

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from ..core.message import Message
 from .kafka_clients import Address, Bounds, Connection, Partition, UnreachableError, client
+from .kafka_create import Wanted, create
 from .kafka_follow import FollowTopics
 from .kafka_settings import settings
 from .queue import Position, Queue, QueueError, QueueUri, Split, Writer
@@ -22,6 +23,7 @@ _LOG = logging.getLogger(__name__)
 _BATCH = 4096
 _HEARSAY = 2.0  # Seconds in which a topic just created, or a broker just started, becomes known to all brokers.
 T = TypeVar("T")
+_KNOWN = ("group", "start", "settings", "compression", "linger", "patience", "partitions", "replication")
 _COMPRESSIONS = ("lz4", "zstd", "snappy", "gzip", "none")
 
 
@@ -31,20 +33,23 @@ class KafkaQueue(Queue):
     Parameters: `group`, who reads (its committed position is where the next run starts); `start`, where a group without
     a position begins: `earliest` (as by default), `latest`, or a time such as 2026-01-31T00:00:00+00:00; `settings`, a
     file with security settings; `patience`, the seconds that a run under way waits for brokers that went away (120);
-    when writing, `compression` (lz4 by default) and `linger` in milliseconds.
+    when writing, `compression` (lz4 by default) and `linger` in milliseconds. For `create`, `partitions`, `replication`
+    and settings of the topic, such as `retention.ms`: their names have a dot.
     """
 
     keeps_positions = True
 
     def __init__(self, uri: QueueUri) -> None:
         super().__init__(uri)
-        uri.only("group", "start", "settings", "compression", "linger", "patience")
+        config = {name: value for name, value in uri.params.items() if "." in name}
+        uri.only(*_KNOWN, *config)
         self._servers = _servers(uri)
         self._topics = _topics(uri)
         self._group = uri.params.get("group", "")
         self._start = _start(uri)
         self._compression = _one_of(uri, "compression", _COMPRESSIONS)
         self._linger = _number(uri, "linger", 50, "milliseconds")
+        self._wanted = Wanted(_count(uri, "partitions"), _count(uri, "replication"), config)
         self.patience = _number(uri, "patience", 120, "seconds, 5 or more", 5)
 
     @property
@@ -122,6 +127,10 @@ class KafkaQueue(Queue):
         with client().connect(address) as kafka:
             self.partitions(kafka)  # A producer would create a missing topic silently.
         return client().write(address, self._topics[0], self._compression, self._linger)
+
+    def create(self) -> None:
+        """Makes the topics, as the URI says or as the broker usually does."""
+        create(self._address(self._group), self._topics, self._wanted)
 
     def connect(self) -> Connection:
         """A new connection, which reads and commits for the group."""
@@ -232,6 +241,10 @@ def _number(uri: QueueUri, name: str, usual: int, unit: str, least: int = 0) -> 
     if not value.isdecimal() or int(value) < least:
         raise ValueError(f"the queue {uri.text} has {name}={value}; write {unit}, such as {name}={usual}")
     return int(value)
+
+
+def _count(uri: QueueUri, name: str) -> int:
+    return _number(uri, name, 3, "a number", 1) if name in uri.params else -1
 
 
 def _start(uri: QueueUri) -> str | float:

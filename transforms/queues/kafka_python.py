@@ -14,7 +14,7 @@ from .kafka_clients import REACH, Address, Bounds, Connection, Partition, Produc
 from .kafka_settings import KAFKA_PYTHON_NAMES
 from .queue import QueueError
 
-__all__ = ["Reader", "Sender"]
+__all__ = ["UNREACHED", "Reader", "Sender", "addressed"]
 
 _LOG = logging.getLogger(__name__)
 if logging.getLogger("kafka").level == logging.NOTSET:
@@ -40,7 +40,8 @@ _PRODUCER = {
 }
 #: Messages on their way; this library knows no bound of its own.
 _UNDERWAY = 100_000
-_UNREACHED = (errors.KafkaTimeoutError, errors.KafkaConnectionError)
+#: What means that no server answers.
+UNREACHED = (errors.KafkaTimeoutError, errors.KafkaConnectionError)
 _REFUSED = (
     errors.MessageSizeTooLargeError,
     errors.RecordListTooLargeError,
@@ -61,7 +62,7 @@ class Reader(Connection):
     def __init__(self, address: Address) -> None:
         self._address = address
         with self._sentences("connect to"):
-            self._consumer = KafkaConsumer(**_CONSUMER, **_addressed(address), group_id=address.group)
+            self._consumer = KafkaConsumer(**_CONSUMER, **addressed(address), group_id=address.group)
 
     def topics(self) -> Mapping[str, list[Partition]]:
         with self._sentences("list the topics of"):
@@ -111,14 +112,15 @@ class Reader(Connection):
     def _sentences(self, doing: str) -> Iterator[None]:
         try:
             yield
-        except _UNREACHED as error:
+        except UNREACHED as error:
             raise unreachable(self._address, error) from None
         except errors.KafkaError as error:
             where = f"the queue {self._address.uri} at {self._address.servers} as group {self._address.group!r}"
             raise QueueError(f"can't {doing} {where}: {_said(error)}") from None
 
 
-def _addressed(address: Address) -> dict[str, Any]:
+def addressed(address: Address) -> dict[str, Any]:
+    """Servers and security settings, under this library's names."""
     named = {KAFKA_PYTHON_NAMES[name]: value for name, value in address.settings.items()}
     return {"bootstrap_servers": address.servers.split(","), **named}
 
@@ -139,14 +141,14 @@ class Sender(Producer):
         bound = address.patience * 1000
         bounds = {"delivery_timeout_ms": bound, "max_block_ms": bound, "request_timeout_ms": min(30_000, bound // 2)}
         names = {"compression_type": codec, "linger_ms": min(linger, bound // 4)}
-        self._config = {**_PRODUCER, **_addressed(address), **bounds, **names}
+        self._config = {**_PRODUCER, **addressed(address), **bounds, **names}
         self._underway: deque[tuple[Message, Any]] = deque()
         self._open()
 
     def _open(self) -> None:
         try:
             self._producer = KafkaProducer(**self._config)
-        except _UNREACHED as error:
+        except UNREACHED as error:
             raise unreachable(self._address, error) from None
         self._broken = False
 
