@@ -2,6 +2,7 @@
 
 import heapq
 import math
+import os
 import random
 from collections.abc import Callable
 
@@ -77,8 +78,9 @@ def test_a_run_measures_each_of_its_work_queues(pipeline: Callable[..., beam.Pip
     numbers = p | beam.Create(range(20))
     _ = numbers | "Mail" >> WorkQueue(working.times_ten).with_workers(2)
     _ = numbers | "Text" >> WorkQueue(working.process_id).with_workers(1)
+    _ = numbers | "Cores" >> WorkQueue(working.times_ten)
     result = p.run()
     result.wait_until_finish()
-    found = dict(concurrency_of(result, p))
-    assert {label: queue.workers for label, queue in found.items()} == {"Mail": 2, "Text": 1}
+    found, cores = dict(concurrency_of(result, p)), len(os.sched_getaffinity(0))
+    assert {label: queue.workers for label, queue in found.items()} == {"Mail": 2, "Text": 1, "Cores": cores}
     assert all(0 < queue.service < 10 for queue in found.values())

@@ -18,6 +18,7 @@ from apache_beam.typehints.native_type_compatibility import convert_to_beam_type
 from tenacity import wait_fixed
 
 from beam_patterns.transforms import WorkQueue
+from beam_patterns.transforms.core.work_step import Work
 from beam_patterns.transforms.queues import MESSAGE_ID, Message, WriteToQueue, open_queue
 from beam_patterns.transforms.workers import Command, DoneMarkers, PermanentError
 
@@ -127,6 +128,15 @@ def hopeless(_: int) -> None:
 def test_a_permanent_error_is_not_tried_again() -> None:
     (letter,) = run_of([1], WorkQueue(hopeless).with_workers(1)).dead
     assert (letter.attempts, letter.error_message) == (1, "there is no such customer")
+
+
+def test_the_pause_before_a_retry_doubles_up_to_a_minute_and_has_chance_in_it() -> None:
+    step: dict[str, Any] = {"step": "Work", "asks": "", "guarded": True, "breaker": None, "types": (int, int)}
+    work = Work(b"", workers=1, timeout=None, attempts=9, retry=(lambda error: True, None), **step)
+    for attempt, most in ((1, 1), (2, 2), (3, 4), (6, 32), (9, 60)):
+        pauses = [work._pause(attempt) for _ in range(200)]
+        assert 0 <= min(pauses) < most / 2 < max(pauses) <= most
+        assert len(set(pauses)) == 200
 
 
 def slow_once(path: str) -> str:
