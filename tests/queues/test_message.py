@@ -20,6 +20,11 @@ messages = st.builds(
 )
 
 
+def one_partition(several, topic):
+    """As a batch comes from Kafka."""
+    return [m._replace(source=(topic, 3, n), attributes=()) for n, m in enumerate(several)]
+
+
 @given(messages)
 def test_any_message_survives_its_coder_and_pickle(message):
     coder = registry.get_coder(Message)
@@ -37,6 +42,11 @@ def test_an_id_is_the_same_when_made_again_and_does_not_change_what_it_names(mes
     assert [pair for pair in once.attributes if pair[0] != MESSAGE_ID] == [
         pair for pair in message.attributes if pair[0] != MESSAGE_ID
     ]
+
+
+@given(st.lists(messages, max_size=8) | st.builds(one_partition, st.lists(messages, max_size=8), st.text()))
+def test_many_get_the_ids_that_each_gets_alone(several):
+    assert Message.with_ids(several) == [message.with_id() for message in several]
 
 
 def test_results_made_of_one_message_have_different_ids():

@@ -1,5 +1,8 @@
 """The item of every queue: bytes that pass through unchanged, and where they came from."""
 
+from collections.abc import Sequence
+from itertools import repeat
+from operator import itemgetter
 from typing import Any, NamedTuple, Self
 from zlib import crc32
 
@@ -62,10 +65,6 @@ class Message(NamedTuple):
         message differ while a repetition of one result does not. A message passed on unchanged keeps the id it has.
         """
         checksum = b"%08x" % crc32(self.value or b"")
-        if not self.attributes and self.source and len(self.source) == 3:  # Most messages: a third of the time.
-            topic, partition, offset = self.source
-            attributes = ((MESSAGE_ID, b"%b/%d/%d-%b" % (topic.encode(), partition, offset, checksum)),)
-            return tuple.__new__(type(self), (self.value, self.key, attributes, self.timestamp, self.source))
         base = None
         for name, value in self.attributes:
             if name == MESSAGE_ID:
@@ -75,6 +74,21 @@ class Message(NamedTuple):
         elif base.endswith(checksum):
             return self
         return self.with_attributes(**{MESSAGE_ID: base + b"-" + checksum})
+
+    @classmethod
+    def with_ids(cls, messages: Sequence[Self]) -> list[Self]:
+        """`with_id` of each; by columns, in a fifth of the time, where all were read from one partition."""
+        columns = list(zip(*messages, strict=True))
+        places = set(map(itemgetter(0, 1), columns[4])) if columns and None not in columns[4] else ()
+        if len(places) != 1 or any(columns[2]) or any(len(source) != 3 for source in columns[4]):
+            return [message.with_id() for message in messages]
+        values, keys, _, stamps, sources = columns
+        ((topic, partition),) = places
+        form = f"{topic}/{partition}/".encode().replace(b"%", b"%%") + b"%d-%08x"
+        checksums = map(crc32, [value or b"" for value in values])
+        ids = map(form.__mod__, zip(map(itemgetter(2), sources), checksums))  # noqa: B905
+        fields = zip(values, keys, zip(zip(repeat(MESSAGE_ID), ids)), stamps, sources)  # noqa: B905
+        return list(map(tuple.__new__, repeat(cls), fields))
 
     @staticmethod
     def of(data: Any, **fields: Any) -> "Message":

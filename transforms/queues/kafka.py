@@ -4,9 +4,9 @@ import difflib
 import gc
 import logging
 import re
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from datetime import datetime
 from typing import TypeVar
 
@@ -87,7 +87,7 @@ class KafkaQueue(Queue):
     def read(self, split: Split) -> Iterator[list[Message]]:
         """A partition's messages below the stop; offsets may have gaps, at the end too."""
         partition = Partition.parse(split.partition)
-        with self._patiently(self.connect) as kafka, _frozen_heap():
+        with self._patiently(self.connect) as kafka, _FROZEN_HEAP:
             kafka.seek(partition, split.start)
             while kafka.position < split.stop:
                 messages = self._next(kafka, partition, split.stop)
@@ -199,14 +199,32 @@ class KafkaQueue(Queue):
         return []
 
 
-@contextmanager
-def _frozen_heap() -> Iterator[None]:
-    """Messages come and go by the million, at which the garbage collector would search all else again and again."""
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()
+class _FrozenHeap:
+    """Messages come and go by the million: the garbage collector would search them and all else again and again.
+
+    None is part of a cycle. Cycles of other code are still found, though less often, while anybody reads.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._readers = threading.Lock(), 0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._readers += 1
+            if self._readers == 1:
+                self._usual = gc.get_threshold()
+                gc.set_threshold(max(self._usual[0], 20 * _BATCH), *self._usual[1:])
+                gc.freeze()
+
+    def __exit__(self, *unused_error: object) -> None:
+        with self._lock:
+            self._readers -= 1
+            if not self._readers:
+                gc.set_threshold(*self._usual)
+                gc.unfreeze()
+
+
+_FROZEN_HEAP = _FrozenHeap()
 
 
 def _servers(uri: QueueUri) -> str:

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -141,6 +142,9 @@ class _Convert(beam.DoFn):
     def _messages(self, batch: Any) -> tuple[list[Message], list[DeadLetter]]:
         elements = batch.to_pylist() if isinstance(batch, pa.Table) else batch
         self._in.inc(len(elements))
+        if self._record is Message:
+            with suppress(Exception):  # What is no message, or can't be fitted, is found below, one by one.
+                return list(map(self._queue.fitted, Message.with_ids(elements))), []
         messages, letters = list[Message](), list[DeadLetter]()
         convert = self._convert
         for element in elements:
