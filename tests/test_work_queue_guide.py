@@ -23,6 +23,7 @@ def lines(path: Path) -> list[str]:
 
 
 @pytest.mark.integration
+@pytest.mark.timeout(1800)  # Ten programs, one after the other; see `shell` for each.
 def test_the_guide_can_be_followed_from_its_first_block_to_its_last(tmp_path: Path) -> None:
     port, said = free_port(), []
     for number, (kind, text) in enumerate(BLOCKS):

@@ -136,7 +136,7 @@ def test_a_daemon_ends_with_the_worker_that_crashed_and_no_other_workers_daemon_
         assert [working.is_alive(daemon) for daemon in daemons] == [True, False]
         Path(f"{daemons[0]}.go").touch()
         assert client.next() == [True]
-    assert not working.is_alive(daemons[0])
+    wait_until(lambda: not working.is_alive(daemons[0]), "the daemon's end")
 
 
 def test_a_daemon_ends_with_the_worker_that_took_too_long(tmp_path: Path) -> None:
