@@ -4,8 +4,10 @@ import os
 import re
 import signal
 import socket
+import socketserver
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Callable
@@ -242,6 +244,24 @@ def test_something_that_is_no_kafka_is_named_within_seconds() -> None:
         uri = f"kafka://127.0.0.1:{server.getsockname()[1]}/orders?group=g"
         with pytest.raises(QueueError, match="something listens there, but gives no answer"):
             open_queue(uri).splits()
+
+
+class _Nonsense(socketserver.BaseRequestHandler):
+    """What a web server says to somebody who does not speak HTTP."""
+
+    def handle(self) -> None:
+        self.request.sendall(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
+
+
+@pytest.mark.timeout(60)
+def test_something_that_answers_nonsense_is_named_within_seconds() -> None:
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Nonsense) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        uri = f"kafka://127.0.0.1:{server.server_address[1]}/orders?group=g"
+        sentence = rf"something listens there, but gives no answer that fits the settings.*the queue {re.escape(uri)}"
+        with pytest.raises(QueueError, match=sentence):
+            open_queue(uri).splits()
+        server.shutdown()
 
 
 def test_a_topic_created_anew_is_not_mistaken_for_one_that_was_read(kafka: Cluster) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from beam_patterns.transforms.queues import QueueError, open_queue
 from tests.queues.test_kafka import bare, client, orders, pending, publish, settle
-from tests.servers import kafka_secured
+from tests.servers import kafka_secured, wait_until
 from tests.servers.kafka_secured import PASSWORD, Secured
 
 __all__ = ["client"]
@@ -103,3 +103,35 @@ def test_a_wrong_password_is_named_and_not_shown(secured: Secured, mechanism: st
 @pytest.mark.timeout(60)
 def test_a_plain_client_at_a_tls_listener_is_told_of_the_settings(secured: Secured) -> None:
     assert_refused(uri(secured, "TLS"), "TLS and SASL settings")
+
+
+def test_a_topic_that_a_user_may_see_but_not_use_is_refused_in_a_sentence(secured: Secured) -> None:
+    queue = uri(secured, "SASL", **sasl(secured, "SCRAM-SHA-512", "bob"))
+    assert publish(queue, orders(range(3))) == []
+    topic = queue.split("/")[3].partition("?")[0]
+    kafka_secured.allow(secured, "bob", topic, "DESCRIBE")
+
+    def refused() -> bool:  # Brokers take a while to hear of it.
+        return [message for message, _ in publish(queue, orders(range(3)))] == orders(range(3))
+
+    wait_until(refused, "the right to write is taken away")
+    ((_, reason),) = publish(queue, orders(range(1)))
+    assert re.match(rf"topic '{topic}' refuses the message: .*author", reason, re.IGNORECASE | re.DOTALL)
+    with pytest.raises(
+        QueueError, match=rf"can't read the queue {re.escape(queue)} at 127.0.0.1:\d+ as group 'g': .*uthor"
+    ):
+        pending(queue)
+
+
+def test_a_topic_that_a_user_may_not_see_is_said_to_be_missing_or_hidden(secured: Secured) -> None:
+    queue = uri(secured, "SASL", **sasl(secured, "SCRAM-SHA-512", "bob"))
+    topic = queue.split("/")[3].partition("?")[0]
+    kafka_secured.allow(secured, "ann", topic, "ALL")
+
+    def hidden() -> bool:
+        try:
+            return open_queue(queue).splits() is None
+        except QueueError as error:
+            return f"has no topic {topic!r}, or hides it from this user" in str(error)
+
+    wait_until(hidden, "the topic is hidden")

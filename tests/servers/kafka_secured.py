@@ -23,6 +23,16 @@ class Secured(NamedTuple):
     folder: Path
 
 
+def allow(secured: Secured, user: str, topic: str, operation: str) -> None:
+    """From now on nobody may do anything with the topic but what was allowed."""
+    from kafka import KafkaAdminClient
+    from kafka.admin import ACL, ACLOperation, ACLPermissionType, ResourcePattern, ResourceType
+
+    resource = ResourcePattern(ResourceType.TOPIC, topic)
+    with KafkaAdminClient(bootstrap_servers=secured.cluster.servers) as admin:
+        admin.create_acls([ACL(f"User:{user}", "*", ACLOperation[operation], ACLPermissionType.ALLOW, resource)])
+
+
 @contextmanager
 def running() -> Iterator[Secured]:
     """One broker; its plain listener is for making topics."""
@@ -49,6 +59,9 @@ def _settings(folder: Path, port: int, controller: int, ports: dict[str, int]) -
         "listeners": f"{own},CONTROLLER://127.0.0.1:{controller}",
         "advertised.listeners": own,
         "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,TLS:SSL,EXPIRED:SSL,SASL:SASL_SSL",
+        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "super.users": "User:ANONYMOUS",  # Brokers among themselves, and tests by the plain listener.
+        "allow.everyone.if.no.acl.found": "true",
         "ssl.keystore.type": "PEM",
         "ssl.keystore.location": folder / "server.store",
         "ssl.truststore.type": "PEM",
