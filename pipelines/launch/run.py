@@ -16,10 +16,11 @@ from beam_patterns.transforms.core.concurrency import concurrency_of
 from .balance import Balance, counters_of
 from .counts import Counts, DirectRunner
 from .failures import sentence, was_interrupted
+from .flink import make_stream_live
 from .options import Options
 from .progress import watched
-from .show import Screen
 from .queues import drawing
+from .show import Screen
 
 __all__ = ["Places", "launch"]
 
@@ -39,12 +40,15 @@ def launch(kind: type[Options], build: Build, argv: Sequence[str] | None) -> int
     try:
         options, others = kind.parse(sys.argv[1:] if argv is None else argv)
         beam_options = _beam_options(options, others)
+        note = make_stream_live(options.runner, beam_options) if options.streaming else None
     except ValueError as error:
         print(error, file=sys.stderr)
         return _WRONG_USE
     screen = Screen(quiet=options.quiet)
     with screen.logging(traces=options.traceback):
         try:
+            if note:
+                screen.say(note)
             return _run(build, options, beam_options, screen)
         except (Exception, KeyboardInterrupt) as error:
             if was_interrupted(error):
