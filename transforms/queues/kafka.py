@@ -1,5 +1,6 @@
 """kafka://host:port/topic?group=name: topics of a Kafka cluster."""
 
+import copy
 import difflib
 import gc
 import logging
@@ -11,10 +12,11 @@ from datetime import datetime
 from typing import TypeVar
 
 from ..core.message import Message
-from .kafka_clients import Address, Bounds, Connection, Partition, UnreachableError, client
+from .kafka_clients import Address, Bounds, Connection, NoTopicError, Partition, UnreachableError, client
 from .kafka_create import Wanted, create
 from .kafka_follow import FollowTopics
 from .kafka_settings import settings
+from .kafka_topics import TopicsWriter
 from .queue import Position, Queue, QueueError, QueueUri, Split, Writer
 
 __all__ = ["KafkaQueue"]
@@ -38,6 +40,7 @@ class KafkaQueue(Queue):
     """
 
     keeps_positions = True
+    _choose: Callable[[Message], str] | None = None
 
     def __init__(self, uri: QueueUri) -> None:
         super().__init__(uri)
@@ -119,14 +122,25 @@ class KafkaQueue(Queue):
                 if time.monotonic() > deadline:
                     raise
 
+    def with_topics(self, choose: Callable[[Message], str]) -> "KafkaQueue":
+        """Written to the topics that a function of the message names."""
+        changed = copy.copy(self)
+        changed._choose = choose
+        return changed
+
     def writer(self) -> Writer:
-        """An idempotent producer that waits for all replicas."""
+        """An idempotent producer that waits for all replicas; one for each topic, if messages choose theirs."""
+        if self._choose is not None:
+            return TopicsWriter(self._choose, self._topic_writer)
         if len(self._topics) != 1:
             raise ValueError(f"the queue {self} names {len(self._topics)} topics; writing needs exactly one")
+        return self._topic_writer(self._topics[0])
+
+    def _topic_writer(self, topic: str) -> Writer:
         address = self._address(self._group or "beam-patterns")  # Writing needs no group, but connecting a name.
         with client().connect(address) as kafka:
-            self.partitions(kafka)  # A producer would create a missing topic silently.
-        return client().write(address, self._topics[0], self._compression, self._linger)
+            self._partitions(kafka, [_possible(self.uri, topic)])  # A producer would create a missing topic silently.
+        return client().write(address, topic, self._compression, self._linger)
 
     def create(self) -> None:
         """Makes the topics, as the URI says or as the broker usually does."""
@@ -153,7 +167,7 @@ class KafkaQueue(Queue):
             if not found.get(topic):
                 near = difflib.get_close_matches(topic, found, 1)
                 hint = f" (is it {near[0]!r}?)" if near else ""
-                raise QueueError(
+                raise NoTopicError(
                     f"Kafka at {self._servers} has no topic {topic!r}, or hides it from this user{hint}; "
                     f"create the topic or correct the queue {self}"
                 )
@@ -237,14 +251,16 @@ def _servers(uri: QueueUri) -> str:
 
 
 def _topics(uri: QueueUri) -> list[str]:
-    topics = uri.path.removeprefix("/").split(",")
-    for topic in topics:
-        if not re.fullmatch(r"[a-zA-Z0-9._-]{1,249}", topic):
-            raise ValueError(
-                f"the queue {uri.text} names the topic {topic!r}; write kafka://host:port/topic, with letters, digits, "
-                "dots, hyphens and underscores"
-            )
-    return topics
+    return [_possible(uri, topic) for topic in uri.path.removeprefix("/").split(",")]
+
+
+def _possible(uri: QueueUri, topic: object) -> str:
+    if not isinstance(topic, str) or not re.fullmatch(r"[a-zA-Z0-9._-]{1,249}", topic):
+        raise ValueError(
+            f"the queue {uri.text} names the topic {topic!r}; write kafka://host:port/topic, with letters, digits, "
+            "dots, hyphens and underscores"
+        )
+    return topic
 
 
 def _one_of(uri: QueueUri, name: str, known: tuple[str, ...]) -> str:

@@ -19,6 +19,7 @@ __all__ = [
     "Client",
     "Connection",
     "Failure",
+    "NoTopicError",
     "Partition",
     "Producer",
     "UnreachableError",
@@ -35,6 +36,10 @@ CLIENT = "BEAM_PATTERNS_KAFKA_CLIENT"
 
 class UnreachableError(QueueError):
     """No server answers, at the moment or at all."""
+
+
+class NoTopicError(QueueError):
+    """The cluster has no such topic, or hides it."""
 
 
 class Address(NamedTuple):

@@ -4,7 +4,7 @@ import importlib
 import re
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -194,6 +194,10 @@ class Queue(ABC):
     @abstractmethod
     def writer(self) -> Writer:
         """A new connection for writing."""
+
+    def with_topics(self, choose: Callable[[Message], str]) -> "Queue":
+        """A copy that writes each message to the topic that the function names, where this kind can."""
+        raise ValueError(f"the queue {self} is written as a whole: topic=... is for kafka://")
 
     def read_transform(self, handler: Any) -> beam.PTransform | None:
         """A transform of this kind's own, PBegin -> (messages, positions), where splits and read are not enough."""

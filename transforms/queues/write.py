@@ -1,7 +1,7 @@
 """Writing to a queue."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -53,6 +53,8 @@ class WriteToQueue(Pattern):
 
     Args:
         uri: the queue; see the package's documentation for the kinds and their parameters.
+        topic: in Kafka, the topic for each message: a function of the Message as it is written. A message whose topic
+            is not there, or may not be written, fails alone.
 
     In: PCollection of Message, DeadLetter, bytes, str, or anything that JSON can express (dicts, NamedTuples, rows).
     Out: PCollection[Written], for `CommitOffsets` and other steps to wait on. A bundle ends only when all that it wrote
@@ -63,9 +65,13 @@ class WriteToQueue(Pattern):
     Delivery: at least once; every message carries the attribute `message_id`, the same when it is written again.
     """
 
-    def __init__(self, uri: str) -> None:
+    def __init__(self, uri: str, topic: Callable[[Message], str] | None = None) -> None:
         super().__init__()
         self._queue = open_queue(uri)
+        if topic is not None:
+            if not callable(topic):
+                raise TypeError(f"WriteToQueue(topic=...) takes a function of one Message, not {topic!r}")
+            self._queue = self._queue.with_topics(topic)
 
     def expand(self, elements: PCollection) -> PCollection:
         """What has been written."""
