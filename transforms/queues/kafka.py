@@ -25,7 +25,7 @@ _LOG = logging.getLogger(__name__)
 _BATCH = 4096
 _HEARSAY = 2.0  # Seconds in which a topic just created, or a broker just started, becomes known to all brokers.
 T = TypeVar("T")
-_KNOWN = ("group", "start", "settings", "compression", "linger", "patience", "partitions", "replication")
+_KNOWN = ("group", "start", "settings", "compression", "linger", "patience", "partitions", "replication", "time")
 _COMPRESSIONS = ("lz4", "zstd", "snappy", "gzip", "none")
 
 
@@ -35,8 +35,9 @@ class KafkaQueue(Queue):
     Parameters: `group`, who reads (its committed position is where the next run starts); `start`, where a group without
     a position begins: `earliest` (as by default), `latest`, or a time such as 2026-01-31T00:00:00+00:00; `settings`, a
     file with security settings; `patience`, the seconds that a run under way waits for brokers that went away (120);
-    when writing, `compression` (lz4 by default) and `linger` in milliseconds. For `create`, `partitions`, `replication`
-    and settings of the topic, such as `retention.ms`: their names have a dot.
+    `time`, the JSON field that says a message's time, which is the record's otherwise; when writing, `compression` (lz4
+    by default) and `linger` in milliseconds. For `create`, `partitions`, `replication` and settings of the topic, such
+    as `retention.ms`: their names have a dot.
     """
 
     keeps_positions = True
@@ -52,6 +53,7 @@ class KafkaQueue(Queue):
         self._start = _start(uri)
         self._compression = _one_of(uri, "compression", _COMPRESSIONS)
         self._linger = _number(uri, "linger", 50, "milliseconds")
+        self.time_field = uri.params.get("time", "")
         self._wanted = Wanted(_count(uri, "partitions"), _count(uri, "replication"), config)
         self.patience = _number(uri, "patience", 120, "seconds, 5 or more", 5)
 

@@ -17,6 +17,7 @@ from apache_beam.utils.timestamp import Duration, Timestamp
 from ..core.message import Message
 from ..core.packing import PackedMessages, Unpack
 from .endless import ENDLESS, Endless
+from .event_time import time_in
 from .kafka_clients import Connection, Partition
 from .kafka_watermark import marks_of
 from .queue import Position, QueueError, Split
@@ -145,12 +146,18 @@ class _Follow(beam.DoFn):
         return kafka
 
     def _stamped(self, partition: Partition, messages: list[Message], watermark: Any) -> Iterator[TimestampedValue]:
-        times = [message.timestamp for message in messages if message.timestamp is not None]
+        times = [at for message in messages if (at := self._time(message)) is not None]
         earliest = Timestamp.of(min(times)) if times else Timestamp.now()
         self._marks.pass_on(partition, earliest, watermark)
         if messages:
             self._out.inc(len(messages))
             yield TimestampedValue(PackedMessages(messages), earliest)
+
+    def _time(self, message: Message) -> float | None:
+        """What the watermark must not pass; a message without a valid one becomes a dead letter in the next step."""
+        with suppress(ValueError):
+            return time_in(message, self._queue.time_field) if self._queue.time_field else message.timestamp
+        return None
 
     def _rest(self, kafka: Connection, partition: Partition, watermark: Any) -> None:
         """Only a broker's word that there is nothing more lets time pass: silence may be an outage."""

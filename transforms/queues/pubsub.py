@@ -29,17 +29,19 @@ class PubSubQueue(Queue):
     message that was published before the run began. Messages that a killed run had pulled come again after 20 seconds,
     which is why `idle` should be longer; a shorter one leaves them for the next run.
 
-    `topic` is for `create`: the topic that the subscription gets its messages from.
+    `topic` is for `create`: the topic that the subscription gets its messages from. `time` is the JSON field that says
+    a message's time, which is when it was published otherwise.
     """
 
     keeps_positions = True
 
     def __init__(self, uri: QueueUri) -> None:
         super().__init__(uri)
-        uri.only("idle", "topic")
+        uri.only("idle", "topic", "time")
         self._project, self._name = _named(uri)
         self._idle = _idle(uri)
         self._topic = uri.params.get("topic", "")
+        self.time_field = uri.params.get("time", "")
 
     def splits(self) -> list[Split]:
         """The whole subscription; how much is in it is not known."""

@@ -144,6 +144,8 @@ class Queue(ABC):
 
     #: Whether a group's position is kept by the queue, so that committing means something.
     keeps_positions = False
+    #: The field of a message's JSON that says its time, if the URI names one.
+    time_field = ""
 
     def __init__(self, uri: QueueUri) -> None:
         self.uri = uri

@@ -14,6 +14,7 @@ from ..core.batches import Aside, with_asides
 from ..core.message import Message
 from ..core.routing import Pattern
 from ..dead_letters import DeadLetter
+from .event_time import TakeTime
 from .queue import Position, Queue, Split, UnreadableError, open_queue
 
 __all__ = ["ReadFromQueue", "positions_of"]
@@ -66,6 +67,8 @@ class ReadFromQueue(Pattern):
         streaming = begin.pipeline.options.view_as(StandardOptions).streaming
         own = (streaming and self._queue.follow_transform()) or self._queue.read_transform(self._handler)
         messages, positions = begin | "Read" >> own if own else self._bounded(begin)
+        if self._queue.time_field:
+            messages = messages | "Time" >> TakeTime(self._queue.time_field, self._handler)
         # CommitOffsets finds them here: positions belong to the messages as their windowing does.
         messages.read_positions = (self._queue, positions)
         return messages
