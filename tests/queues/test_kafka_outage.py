@@ -38,7 +38,7 @@ class Flow:
         publish(kafka.uri(self.source), self._orders)
         targets = [kafka.uri(topic, patience=RETURN) for topic in (self.even, self.odd)]
         uris = [kafka.uri(self.source, group="flow", patience=RETURN), *targets]
-        self._process = subprocess.Popen([sys.executable, "-m", "tests.queues.kafka_run", *uris], cwd=ROOT)
+        self._process = subprocess.Popen([sys.executable, "-m", "tests.queues.kafka_run", "straight", *uris], cwd=ROOT)
         wait_until(lambda: written(kafka, self.even) > 1_000 or self._process.poll() is not None, "the middle")
         assert self._process.poll() is None
 
