@@ -61,7 +61,7 @@ def blur_hangs_once(folder: str) -> list[int]:
 
 @pytest.mark.parametrize("blur", [blur_fails_once, blur_dies_once, blur_hangs_once])
 def test_a_retry_resumes_at_the_failed_stage(blur: Callable[[str], Any], tmp_path: Path) -> None:
-    work = WorkQueue(MultiWorker(detect, tag, blur), timeout=2).with_workers(1).with_retry(wait=SOON)
+    work = WorkQueue(MultiWorker(detect, tag, blur), timeout=5).with_workers(1).with_retry(wait=SOON)
     assert run_of([str(tmp_path)], work)["results"] == [[1, 1, 2]]
 
 
@@ -70,12 +70,12 @@ def test_a_retry_resumes_at_the_failed_stage(blur: Callable[[str], Any], tmp_pat
     [
         (blur_fails_once, "ConnectionError", "the blurring service is away; in stage 'blur'"),
         (blur_dies_once, "WorkerCrashedError", "the worker process ended with exit code 3; in stage 'blur'"),
-        (blur_hangs_once, "TimeoutError", "no result within 1 s, .*; in stage 'blur'"),
+        (blur_hangs_once, "TimeoutError", "no result within 4 s, .*; in stage 'blur'"),
     ],
 )
 def test_errors_name_the_stage(blur: Callable[[str], Any], error_type: str, message: str, tmp_path: Path) -> None:
     worker = MultiWorker(detect=detect, blur=(blur, "detect"))
-    (letter,) = run_of([str(tmp_path)], WorkQueue(worker, attempts=1, timeout=1).with_workers(1)).dead
+    (letter,) = run_of([str(tmp_path)], WorkQueue(worker, attempts=1, timeout=4).with_workers(1)).dead
     assert letter.error_type == error_type
     assert re.fullmatch(message, letter.error_message)
 

@@ -56,7 +56,7 @@ def test_results_and_dead_letters_reach_a_step_that_takes_batches(pipeline: Make
     topics = [f"memory://{uuid4()}" for _ in range(2)]
     with pipeline() as p, ErrorHandler("Park" >> WriteToQueue(topics[1])) as dead:
         numbers = p | beam.Create(range(40))
-        work = WorkQueue(working.misbehaves_now_and_then, attempts=1, timeout=1).with_workers(2)
+        work = WorkQueue(working.misbehaves_now_and_then, attempts=1, timeout=4).with_workers(2)
         _ = numbers | work.with_error_handler(dead) | WriteToQueue(topics[0])
     results, letters = ([m.value for s in q.splits() for b in q.read(s) for m in b] for q in map(open_queue, topics))
     assert sorted(map(int, results)) == [n * 10 for n in range(40) if n % 10 != 3]
@@ -76,7 +76,7 @@ def test_a_generator_has_as_many_results_as_it_yields() -> None:
 
 @pytest.mark.integration
 def test_20_of_200_items_misbehave_and_the_other_180_arrive(pipeline: Make) -> None:
-    work = WorkQueue(working.misbehaves_now_and_then, attempts=2, timeout=2).with_workers(2).with_retry(wait=SOON)
+    work = WorkQueue(working.misbehaves_now_and_then, attempts=2, timeout=5).with_workers(2).with_retry(wait=SOON)
     run = run_of(list(range(200)), work, pipeline)
     bad = [n for n in range(200) if n % 10 == 3]
     assert sorted(run["results"]) == [n * 10 for n in range(200) if n not in bad]
@@ -85,9 +85,9 @@ def test_20_of_200_items_misbehave_and_the_other_180_arrive(pipeline: Make) -> N
         "quits": ("WorkerCrashedError", "exit code 7"),
         "segfaults": ("WorkerCrashedError", "SIGSEGV"),
         "eats_memory": ("MemoryError", ""),
-        "hangs": ("TimeoutError", "no result within 2 s"),
-        "hangs_in_c": ("TimeoutError", "no result within 2 s"),
-        "leaves_children": ("TimeoutError", "no result within 2 s"),
+        "hangs": ("TimeoutError", "no result within 5 s"),
+        "hangs_in_c": ("TimeoutError", "no result within 5 s"),
+        "leaves_children": ("TimeoutError", "no result within 5 s"),
     }
     expected = Counter(reasons[working.MISBEHAVIOURS[n // 10 % 7].__name__] for n in bad)
     found = Counter(

@@ -97,7 +97,7 @@ def test_a_worker_that_dies_while_it_sends_costs_only_its_item() -> None:
 
 
 def test_a_crash_in_one_worker_leaves_the_others_alone() -> None:
-    with Client(working.misbehaves_now_and_then, workers=2, timeout=1) as client:
+    with Client(working.misbehaves_now_and_then, workers=2, timeout=4) as client:
         client.submit(*range(40))
         results = [client.next() for _ in range(40)]
     assert sorted(r[0] for r in results if isinstance(r, list)) == [n * 10 for n in range(40) if n % 10 != 3]
