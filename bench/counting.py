@@ -1,6 +1,6 @@
 """What counting and watching cost: a batch flow as a pipeline runs it, against the same flow without either.
 
-    python bench/counting.py [--messages 2000000] [--rounds 7]
+    python -m bench.counting [--messages 2000000] [--rounds 7]
 
 One process, both in turn; the ratio is that of the medians. With: our counters, the watched runner, a reader of the
 counters twice a second, as for a terminal. Without: counters that do nothing, Beam's plain FnApiRunner. The claim:
@@ -18,11 +18,12 @@ from typing import Any
 
 import apache_beam as beam
 from rich.console import Console
-from routing import Batches, Count, is_email, is_kept
 
 from beam_patterns.pipelines.launch.counts import Counts, DirectRunner
 from beam_patterns.pipelines.launch.progress import watched
-from beam_patterns.transforms import Filter, Splitter, counters, routing
+from beam_patterns.transforms import Filter, Splitter
+from beam_patterns.transforms.core import counters, routing
+from bench.routing import Batches, Count, is_email, is_kept
 
 
 class Silent:
