@@ -13,8 +13,6 @@ from apache_beam.metrics.metric import MetricsFilter
 from apache_beam.runners.runner import PipelineResult
 
 from beam_patterns.transforms.queues import Message, ReadFromQueue
-from beam_patterns.transforms.queues.kafka_clients import Partition
-from beam_patterns.transforms.queues.kafka_watermark import Marks
 from tests.queues import kafka_stream
 from tests.queues.test_kafka import NOW, ROOT, bare, client, everything, orders, pending, publish, written
 from tests.servers import wait_until
@@ -44,14 +42,6 @@ def gauges(result: PipelineResult) -> dict[str, int]:
     """What they show."""
     found = result.metrics().query(MetricsFilter().with_namespace("ReadFromQueue"))["gauges"]
     return {gauge.key.metric.name: gauge.result.value for gauge in found}
-
-
-def test_the_lag_of_a_topic_is_that_of_its_partitions_together() -> None:
-    marks = Marks()
-    assert marks.behind(Partition("orders", 0), 30) == 30
-    assert marks.behind(Partition("orders", 1), 12) == 42
-    assert marks.behind(Partition("returns", 0), 5) == 5
-    assert marks.behind(Partition("orders", 0), 0) == 12
 
 
 def test_a_stream_goes_on_and_commits_what_it_has_written(

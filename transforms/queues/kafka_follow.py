@@ -105,22 +105,23 @@ class _Follow(beam.DoFn):
     ) -> Iterator[Any]:
         partition, start = Partition.parse(split.partition), tracker.current_restriction().start
         kafka, end, pause = self._at(partition, start), time.monotonic() + _BUNDLE, 0
+        self._marks.begin(partition, start)
         commit = _Commit(self._queue, partition, start, self._committed)
         finalizer.register(commit)
         while time.monotonic() < end and not pause:
             before = kafka.position
             messages = kafka.poll(_MOST, 0.1)
             if kafka.position == before:
-                self._rest(kafka, partition, watermark)
+                self._rest(kafka, partition, commit.offset, watermark)
                 pause = 1
             elif tracker.try_claim(kafka.position - 1):
                 commit.offset = kafka.position
-                yield from self._stamped(partition, messages, watermark)
+                yield from self._stamped(partition, commit.offset, messages, watermark)
             else:  # The runner gave the rest away: only what lies before it is ours.
                 commit.offset = stop = tracker.current_restriction().stop
                 self._connections.pop(partition).close()
                 ours = [message for message in messages if message.source[2] < stop]  # type: ignore[index,misc]
-                yield from self._stamped(partition, ours, watermark)
+                yield from self._stamped(partition, stop, ours, watermark)
                 return
         if not pause:
             with suppress(QueueError):  # An outage shows when there is nothing to read.
@@ -145,10 +146,12 @@ class _Follow(beam.DoFn):
             kafka.seek(partition, offset)
         return kafka
 
-    def _stamped(self, partition: Partition, messages: list[Message], watermark: Any) -> Iterator[TimestampedValue]:
+    def _stamped(
+        self, partition: Partition, offset: int, messages: list[Message], watermark: Any
+    ) -> Iterator[TimestampedValue]:
         times = [at for message in messages if (at := self._time(message)) is not None]
         earliest = Timestamp.of(min(times)) if times else Timestamp.now()
-        self._marks.pass_on(partition, earliest, watermark)
+        self._marks.pass_on(partition, offset, earliest, watermark)
         if messages:
             self._out.inc(len(messages))
             yield TimestampedValue(PackedMessages(messages), earliest)
@@ -159,7 +162,7 @@ class _Follow(beam.DoFn):
             return time_in(message, self._queue.time_field) if self._queue.time_field else message.timestamp
         return None
 
-    def _rest(self, kafka: Connection, partition: Partition, watermark: Any) -> None:
+    def _rest(self, kafka: Connection, partition: Partition, offset: int, watermark: Any) -> None:
         """Only a broker's word that there is nothing more lets time pass: silence may be an outage."""
         now = Timestamp.now() - Duration(_BEHIND)
         try:
@@ -170,7 +173,7 @@ class _Follow(beam.DoFn):
             return
         self._heard = time.monotonic()
         if idle:
-            self._marks.pass_on(partition, now, watermark)
+            self._marks.pass_on(partition, offset, now, watermark)
 
     def _behind(self, kafka: Connection, partition: Partition) -> int:
         """How many offsets are still to be read; what the topic has of them in this process is its gauge."""
