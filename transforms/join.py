@@ -7,7 +7,7 @@ from apache_beam.pvalue import PCollection
 
 from .core.aggregation import refuse_endless
 from .core.barrier import barrier
-from .core.groups import join_groups
+from .core.groups import checked_expectation, join_groups
 from .core.routing import GuardedPattern
 from .merger import FanIn, gathered
 
@@ -99,15 +99,6 @@ class Join(FanIn, GuardedPattern):
         if self._key is not None:
             return join_groups(self, streams, self._key, self._part, self._expected or _names(streams, self._part))
         return _shaped(inputs, barrier(streams))
-
-
-def checked_expectation(expected: Any) -> int | tuple[str, ...]:
-    """A number of parts, or their names. Raises ValueError for anything else."""
-    if isinstance(expected, int) and not isinstance(expected, bool) and expected >= 1:
-        return expected
-    if isinstance(expected, tuple | list | set | frozenset) and expected and all(isinstance(n, str) for n in expected):
-        return tuple(sorted(set(expected)))
-    raise ValueError(f"the parts expected are a number of at least 1 or a list of names, not {expected!r}")
 
 
 def _names(streams: dict[str, PCollection], part: Any) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """Outboxes that deliver a mail once: `open_outbox("/path/maildir")`, `open_outbox("smtp://host:port")`."""
 
+from .address import open_outbox
 from .deliver import Deliver
-from .outbox import Outbox, RefusedError, open_outbox
+from .outbox import Outbox, RefusedError
 
 __all__ = ["Deliver", "Outbox", "RefusedError", "open_outbox"]

@@ -5,9 +5,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from email.message import EmailMessage
 from pathlib import Path
-from urllib.parse import urlsplit
 
-__all__ = ["Outbox", "RefusedError", "open_outbox"]
+__all__ = ["Outbox", "RefusedError"]
 
 
 class RefusedError(Exception):
@@ -62,25 +61,3 @@ class Outbox(ABC):
         if self._memory is not None:
             self._memory.close()
             self._memory = None
-
-
-def open_outbox(address: str, sent: str = "") -> Outbox:
-    """The outbox that `--mail` names; does not connect yet.
-
-    >>> str(open_outbox("smtp://localhost:2525")), str(open_outbox("outbox"))
-    ('smtp://localhost:2525', 'outbox')
-    """
-    from .maildir import MaildirOutbox
-    from .smtp import SmtpOutbox
-
-    if "://" not in address:
-        return MaildirOutbox(Path(address).absolute(), Path(sent or Path(address) / "sent.db").absolute(), address)
-    parts = urlsplit(address)
-    if "@" in parts.netloc:
-        raise ValueError(
-            "--mail has a user name or password in it, which would end up in logs; set BEAM_PATTERNS_SMTP_USER and "
-            "BEAM_PATTERNS_SMTP_PASSWORD instead"
-        )
-    if parts.scheme != "smtp" or not parts.hostname or parts.path.strip("/") or parts.query:
-        raise ValueError(f"--mail: {address!r} is neither a folder nor smtp://host:port")
-    return SmtpOutbox(parts.hostname, parts.port or 25, Path(sent or "sent-mails.db").absolute())

@@ -18,7 +18,7 @@ from .counters import step_counters
 from .keyed import DEAD, keyed
 from .routing import ElementError
 
-__all__ = ["Joined", "LatePartError", "MissingPartsError", "join_groups"]
+__all__ = ["Joined", "LatePartError", "MissingPartsError", "checked_expectation", "join_groups"]
 
 
 @RecordCoder.register
@@ -61,6 +61,15 @@ def join_groups(
     return outputs.joined
 
 
+def checked_expectation(expected: Any) -> int | tuple[str, ...]:
+    """A number of parts, or their names. Raises ValueError for anything else."""
+    if isinstance(expected, int) and not isinstance(expected, bool) and expected >= 1:
+        return expected
+    if isinstance(expected, tuple | list | set | frozenset) and expected and all(isinstance(n, str) for n in expected):
+        return tuple(sorted(set(expected)))
+    raise ValueError(f"the parts expected are a number of at least 1 or a list of names, not {expected!r}")
+
+
 #: Name, what is expected, number of the input, the element.
 _PART = Tuple[str, AnyType, int, bytes]
 
@@ -73,8 +82,6 @@ class _Part:
         self._expected = expected
 
     def __call__(self, element: Any) -> tuple[str, Any, int, bytes]:
-        from ..join import checked_expectation
-
         name = self._name if self._part is None else self._part(element)
         if not isinstance(name, str):
             raise TypeError(f"part=... names a part by a string, not {name!r}")
