@@ -48,11 +48,12 @@ class Condition:
             expression = cel.NewEnv(variables=types).compile(self._text)
         except RuntimeError as error:
             raise ValueError(f"{self._text!r} can't be understood {_said(str(error))}") from None
-        if expression.return_type().name() not in ("BOOL", "DYN"):
-            raise ValueError(
-                f"{self._text!r} is no condition: it is of type {expression.return_type().name()}, not true or false"
-            )
+        self._check(expression.return_type().name())
         return expression
+
+    def _check(self, kind: str) -> None:
+        if kind not in ("BOOL", "DYN"):
+            raise ValueError(f"{self._text!r} is no condition: it is of type {kind}, not true or false")
 
     def __getstate__(self) -> Any:
         return self._text, self._variables
