@@ -35,6 +35,7 @@ setup(
         "beam_patterns.transforms.queues",
         "beam_patterns.transforms.workers",
         "beam_patterns.pipelines",
+        "beam_patterns.pipelines.beam_yaml",
         "beam_patterns.pipelines.launch",
         "beam_patterns.pipelines.mail",
         "beam_patterns.pipelines.replay",
@@ -64,8 +65,10 @@ setup(
         "fast": ["confluent-kafka"],
         "report": ["matplotlib"],
         "video": ["av>=18", "pillow"],
+        "yaml": ["apache-beam[yaml]>=2.76,<3"],
         "dev": [
             "aiosmtpd",
+            "apache-beam[yaml]>=2.76,<3",
             "av>=18",
             "duckdb",
             "gcp-storage-emulator",

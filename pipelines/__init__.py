@@ -1,5 +1,6 @@
 """Ready pipelines, one file each; what they share is in the folders.
 
+beam_yaml/ the patterns for pipelines in Beam YAML
 launch/    options, running, progress and balance of every pipeline
 mail/      outboxes: Maildir and SMTP
 sales/     rows, totals, charts and page of sales_report

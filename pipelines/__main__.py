@@ -1,4 +1,4 @@
-"""The command line: beam-patterns list, run NAME ..., template NAME ..., queue COMMAND URI, --version.
+"""The command line: beam-patterns list, run NAME ..., template NAME ..., queue COMMAND URI, providers, --version.
 
 python -m beam_patterns.pipelines NAME ... is the same as beam-patterns run NAME ...
 """
@@ -22,6 +22,7 @@ usage: beam-patterns list               the pipelines there are
        beam-patterns show NAME [...]    its flow as text and as Mermaid, without running it
        beam-patterns template NAME ...  the Dataflow Flex Template that runs it, for --image IMAGE
        beam-patterns queue COMMAND URI  create, publish, listen, peek, count, lag, copy
+       beam-patterns providers          the listing by which pipelines in Beam YAML find the patterns
        beam-patterns --version"""
 
 
@@ -43,6 +44,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _template(name, rest)
         case ["queue", *rest]:
             return _queue(rest)
+        case ["providers"]:
+            hush_imports()
+            print(importlib.import_module("beam_patterns.pipelines.beam_yaml.listing").providers(), end="")
         case [] | ["--help"] | ["-h"]:
             print(_USAGE)
         case [name, *rest]:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from beam_patterns.pipelines.beam_yaml import listing
+
 from .metadata import container_spec, metadata_of, options_class, table_of
 from .options import Options
 
@@ -45,7 +47,7 @@ def rendered(names: Sequence[str]) -> dict[str, str]:
     kinds = {name: _kind(name) for name in names}
     files = {f"templates/{n}.json": _json(metadata_of(n, kind)) for n, kind in kinds.items() if not kind.local}
     files["docs/options.md"] = "\n".join([_HEAD, *(_section(name, kind) for name, kind in kinds.items())])
-    return files
+    return files | {"templates/providers.yaml": listing.providers(), "docs/yaml-transforms.md": listing.reference()}
 
 
 def _section(name: str, kind: type[Options]) -> str:

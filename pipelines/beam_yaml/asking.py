@@ -1,0 +1,136 @@
+"""What a YAML pipeline asks of an item: conditions and keys, as CEL text."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from apache_beam.typehints import Any as AnyType
+
+from beam_patterns.pipelines.launch.condition import Condition
+
+from .items import item_of
+
+__all__ = ["Ask", "Holds", "Merging", "OfRows", "asks"]
+
+_ITEM = {"item": "DYN"}
+_FIELD = re.compile(r"\s*item\.(\w+)\s*")
+_TYPES = {"STRING": str, "INT": int, "DOUBLE": float, "BOOL": bool, "BYTES": bytes}
+
+
+class Ask(Condition):
+    """A question about one item, which it calls `item`: a row's fields, or the JSON in a message.
+
+    >>> Ask("item.town + '/' + item.street")({"town": "Ulm", "street": "Neue Straße"})
+    'Ulm/Neue Straße'
+    >>> Ask("[item.n, item.n * 2]")({"n": 1})
+    (1, 2)
+
+    Args:
+        text: the expression; see https://cel.dev.
+    """
+
+    def __init__(self, text: Any, variables: Mapping[str, str] = _ITEM) -> None:
+        if isinstance(text, Mapping) and set(text) == {"expression"}:  # What Beam makes of the text of its own Filter.
+            text = text["expression"]
+        if isinstance(text, bool | int | float):  # YAML has taken `1` for a number.
+            text = str(text).lower()
+        if not isinstance(text, str):
+            raise TypeError(f"{text!r} is no CEL text such as 'item.amount > 10'")
+        super().__init__(text, variables)
+        self.__name__ = text
+
+    def __call__(self, item: Any) -> Any:
+        """The answer for an item, as Python's values; lists are tuples, so that they can be keys."""
+        return _python(super().__call__({"item": item}))
+
+    def of_rows(self, answer_type: Any) -> "OfRows":
+        """The same question about rows and messages, for patterns that have no view."""
+        return OfRows(self, answer_type)
+
+    def type_in(self, fields: Mapping[str, Any]) -> Any:
+        """The type of the answer for rows of these fields, as far as it is known before the run.
+
+        >>> Ask("item.n").type_in({"n": int}), Ask("item.n * 2").type_in({"n": int}), Ask("'a'").type_in({})
+        (<class 'int'>, <class 'int'>, <class 'str'>)
+        """
+        field = _FIELD.fullmatch(str(self))
+        known = fields.get(field[1]) if field else _TYPES.get(self._expression.return_type().name())
+        return AnyType if known is None else known
+
+    def _check(self, kind: str) -> None:
+        """Any type will do."""
+
+    def __setstate__(self, state: Any) -> None:
+        super().__setstate__(state)
+        self.__name__ = self._text
+
+
+class OfRows:
+    """A question about a row or a message. The type of its answer is where patterns look for that of a function's."""
+
+    def __init__(self, ask: Ask, answer_type: Any) -> None:
+        self._ask, self.__name__, self.__annotations__ = ask, str(ask), {"return": answer_type}
+
+    def __call__(self, row: Any) -> Any:
+        """The answer."""
+        return self._ask(item_of(row))
+
+
+class Holds(Ask):
+    """A question whose answer is true or false.
+
+    >>> Holds("item.n > 1")({"n": 2})
+    True
+    """
+
+    def __call__(self, item: Any) -> bool:
+        """Whether it holds for the item."""
+        answer = super().__call__(item)
+        if not isinstance(answer, bool):
+            raise ValueError(f"{self} is neither true nor false but {answer!r}")
+        return answer
+
+    def _check(self, kind: str) -> None:
+        Condition._check(self, kind)
+
+
+class Merging(Ask):
+    """What becomes of two items, which it calls `a` and `b`.
+
+    >>> Merging("a.n > b.n ? a.n : b.n")({"n": 1}, {"n": 2})
+    2
+    """
+
+    def __init__(self, text: Any) -> None:
+        super().__init__(text, {"a": "DYN", "b": "DYN"})
+
+    def __call__(self, a: Any, b: Any) -> Any:  # type: ignore[override]
+        """The answer for two items."""
+        return _python(Condition.__call__(self, {"a": a, "b": b}))
+
+
+def asks(given: Any, where: str) -> dict[str, Ask]:
+    """Questions by the name of the field that their answer becomes.
+
+    >>> asks("item.region", "Sum: key")
+    Traceback (most recent call last):
+    TypeError: Sum: key is a mapping of a field's name to CEL text, such as {region: item.region}, not 'item.region'
+    """
+    if not isinstance(given, Mapping) or not given:
+        raise TypeError(
+            f"{where} is a mapping of a field's name to CEL text, such as {{region: item.region}}, not {given!r}"
+        )
+    return {name: Ask(text) for name, text in given.items()}
+
+
+def _python(value: Any) -> Any:
+    """Values inside of CEL's lists and maps are still CEL's."""
+    if hasattr(value, "type"):
+        value = value.value()
+    if isinstance(value, bytearray):
+        return bytes(value)
+    if isinstance(value, list | tuple):
+        return tuple([_python(part) for part in value])
+    if isinstance(value, dict):
+        return {_python(key): _python(part) for key, part in value.items()}
+    return value
