@@ -41,6 +41,7 @@ setup(
         "beam_patterns.pipelines.replay",
         "beam_patterns.pipelines.report",
         "beam_patterns.pipelines.sales",
+        "beam_patterns.pipelines.scaffold",
         "beam_patterns.pipelines.shipping",
         "beam_patterns.pipelines.signup",
         "beam_patterns.pipelines.telemetry",
