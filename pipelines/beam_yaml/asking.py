@@ -1,16 +1,17 @@
 """What a YAML pipeline asks of an item: conditions and keys, as CEL text."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from apache_beam.typehints import Any as AnyType
 
 from beam_patterns.pipelines.launch.condition import Condition
+from beam_patterns.pipelines.launch.options import duration
 
 from .items import item_of
 
-__all__ = ["Ask", "Holds", "Merging", "OfRows", "asks"]
+__all__ = ["Ask", "Holds", "Merging", "OfRows", "asks", "listed", "mapped", "seconds"]
 
 _ITEM = {"item": "DYN"}
 _FIELD = re.compile(r"\s*item\.(\w+)\s*")
@@ -114,13 +115,36 @@ def asks(given: Any, where: str) -> dict[str, Ask]:
 
     >>> asks("item.region", "Sum: key")
     Traceback (most recent call last):
-    TypeError: Sum: key is a mapping of a field's name to CEL text, such as {region: item.region}, not 'item.region'
+    TypeError: Sum: key is a mapping, such as {region: item.region}, not 'item.region'
     """
+    return {name: Ask(text) for name, text in mapped(given, where, "region: item.region").items()}
+
+
+def mapped(given: Any, where: str, example: str) -> Mapping[str, Any]:
+    """A mapping that YAML has; a TypeError for anything else."""
     if not isinstance(given, Mapping) or not given:
-        raise TypeError(
-            f"{where} is a mapping of a field's name to CEL text, such as {{region: item.region}}, not {given!r}"
-        )
-    return {name: Ask(text) for name, text in given.items()}
+        raise TypeError(f"{where} is a mapping, such as {{{example}}}, not {given!r}")
+    return given
+
+
+def listed(given: Any, where: str, example: str) -> Sequence[Any]:
+    """A list that YAML has; a TypeError for anything else, as text is a list of letters to Python."""
+    if not isinstance(given, list | tuple):
+        raise TypeError(f"{where} is a list, such as [{example}], not {given!r}")
+    return given
+
+
+def seconds(given: Any, where: str) -> float:
+    """A span of time, in seconds.
+
+    >>> seconds(30, "WorkQueue: timeout")
+    Traceback (most recent call last):
+    ValueError: WorkQueue: timeout: '30' is no span of time, such as 90s, 15m or 12h
+    """
+    try:
+        return duration(str(given)).total_seconds()
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}, such as 90s, 15m or 12h") from None
 
 
 def _python(value: Any) -> Any:

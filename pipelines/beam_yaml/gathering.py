@@ -9,9 +9,8 @@ from apache_beam.typehints import Any as AnyType
 from apache_beam.typehints import Optional
 
 from beam_patterns import transforms
-from beam_patterns.pipelines.launch.options import duration
 
-from .asking import Ask, Merging, asks
+from .asking import Ask, Merging, asks, listed, mapped, seconds
 from .errors import Errors, error_output
 from .items import fields_of, item_of, row_of, row_type, whole
 
@@ -55,7 +54,7 @@ class JoinParts(beam.PTransform):
     ) -> None:
         super().__init__()
         self._key, self._errors = Ask(key), error_output(error_handling)
-        self._partial, self._deadline = partial, duration(deadline).total_seconds() if deadline else None
+        self._partial, self._deadline = partial, seconds(deadline, "JoinParts: deadline") if deadline else None
 
     def expand(self, inputs: Any) -> Any:
         """The joined items."""
@@ -111,8 +110,8 @@ class Sum(_PerKey):
         value: Mapping[str, str],
         error_handling: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__(key, value, error_handling)
         self._values = asks(value, "Sum: value")
+        super().__init__(key, self._values, error_handling)
         picked = {"value": tuple(self._values.values()), "key": tuple(self._keys.values())}
         self._sum = transforms.Sum(**picked).with_view(item_of)
 
@@ -139,7 +138,7 @@ class Reduce(_PerKey):
         merge: Mapping[str, str],
         error_handling: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__(key, merge, error_handling)
+        super().__init__(key, mapped(merge, "Reduce: merge", "n: a.n + b.n"), error_handling)
         self._fields = tuple(merge)
         merged = _Merged({name: Merging(text) for name, text in merge.items()})
         self._reduce = transforms.Reduce(merged, tuple(self._keys.values())).with_view(_WithFields(self._fields))
@@ -178,11 +177,19 @@ class Histogram(_PerKey):
     ) -> None:
         if (bins is None) == (quantiles is None):
             raise ValueError("Histogram takes either bins, such as [0, 10, 100], or quantiles, such as {median: 0.5}")
-        found = {"counts": Sequence[int]} if quantiles is None else dict.fromkeys(quantiles, float)
+        found = (
+            {"counts": Sequence[int]}
+            if quantiles is None
+            else dict.fromkeys(mapped(quantiles, "Histogram: quantiles", "median: 0.5"), float)
+        )
         self._types = {"total": int, **found}
         super().__init__(key, self._types, error_handling)
         self._read = _counted if quantiles is None else _At(tuple(quantiles.values()))
-        how = {"bins": tuple(bins)} if bins is not None else {"relative_error": float(relative_error)}
+        how = (
+            {"bins": tuple(listed(bins, "Histogram: bins", "0, 10, 100"))}
+            if bins is not None
+            else {"relative_error": float(relative_error)}
+        )
         histogram = transforms.Histogram(Ask(value), tuple(self._keys.values()), **how)
         self._histogram = histogram.with_view(item_of)
 
@@ -203,7 +210,7 @@ class Dedupe(beam.PTransform):
     def __init__(self, key: str = "", within: str = "", error_handling: Mapping[str, str] | None = None) -> None:
         super().__init__()
         self._key, self._errors = Ask(key) if key else None, error_output(error_handling)
-        self._within = duration(within).total_seconds() if within else None
+        self._within = seconds(within, "Dedupe: within") if within else None
 
     def expand(self, rows: PCollection) -> Any:
         """The items that came first."""

@@ -8,7 +8,7 @@ from apache_beam.pvalue import PCollection
 
 from beam_patterns import transforms
 
-from .asking import Ask, Holds
+from .asking import Ask, Holds, listed, mapped
 from .errors import Errors, error_output
 from .items import item_of, whole
 
@@ -24,7 +24,7 @@ class Copier(beam.PTransform):
 
     def __init__(self, branches: Sequence[str]) -> None:
         super().__init__()
-        self._copier = transforms.Copier(*branches)
+        self._copier = transforms.Copier(*listed(branches, "Copier: branches", "uhd, mobile"))
 
     def expand(self, rows: PCollection) -> Any:
         """One branch per name."""
@@ -69,7 +69,8 @@ class Splitter(beam.PTransform):
         error_handling: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__()
-        splitter = transforms.Splitter(**{name: Holds(text) for name, text in cases.items()}).with_view(item_of)
+        given = mapped(cases, "Splitter: cases", "large: item.n > 100")
+        splitter = transforms.Splitter(**{name: Holds(text) for name, text in given.items()}).with_view(item_of)
         self._splitter = splitter.with_every_match() if every_match else splitter
         self._errors = error_output(error_handling)
 
@@ -97,7 +98,9 @@ class Sharder(beam.PTransform):
         error_handling: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__()
-        self._sharder = transforms.Sharder(shards, Ask(key)).without(*without).with_view(item_of)
+        self._sharder = (
+            transforms.Sharder(shards, Ask(key)).without(*listed(without, "Sharder: without", "2")).with_view(item_of)
+        )
         self._errors = error_output(error_handling)
 
     def expand(self, rows: PCollection) -> Any:

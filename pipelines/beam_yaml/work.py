@@ -9,10 +9,10 @@ import apache_beam as beam
 from apache_beam.pvalue import PCollection
 
 from beam_patterns import transforms
-from beam_patterns.pipelines.launch.options import duration
 from beam_patterns.transforms.queues import Message
 from beam_patterns.transforms.workers import Command, HttpWorker
 
+from .asking import mapped, seconds
 from .errors import Errors, error_output
 from .items import as_message, item_of, whole
 from .queues import decoded
@@ -30,7 +30,7 @@ class _Queue(beam.PTransform):
         self, work: Callable[[Any], Any], attempts: int, timeout: str, workers: int, schema: Any, errors: Any
     ) -> None:
         super().__init__()
-        queue = transforms.WorkQueue(work, attempts, duration(timeout).total_seconds())
+        queue = transforms.WorkQueue(work, attempts, seconds(timeout, f"{type(self).__name__}: timeout"))
         self._queue = queue.with_workers(workers) if workers else queue
         self._schema, self._errors = schema, error_output(errors)
 
@@ -98,7 +98,7 @@ class MultiWorker(_Queue):
         error_handling: Mapping[str, str] | None = None,
     ) -> None:
         named, before = dict[str, Any](), "item"
-        for name, given in stages.items():
+        for name, given in mapped(stages, "MultiWorker: stages", "one: {command: [wc, -w]}").items():
             named[name], before = (_worker(given, f"MultiWorker: {name}"), before), name
         named[_RESULT] = (_message, before, "item")
         super().__init__(transforms.MultiWorker(**named), attempts, timeout, workers, schema, error_handling)

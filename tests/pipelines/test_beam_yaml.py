@@ -239,6 +239,18 @@ output: {{written: With, done: Commit}}"""
     assert open_queue(f"{topic}orders&group=g").splits() == []
 
 
+def test_messages_that_beam_has_flattened_are_messages_again(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"id": 1}\n{"id":  2}\n')
+    (tmp_path / "b.jsonl").write_text('{"id": 3}\n')
+    out = ran(f"""
+  - {{type: ReadFromQueue, name: A, config: {{uri: "{tmp_path}/a.jsonl"}}}}
+  - {{type: ReadFromQueue, name: B, config: {{uri: "{tmp_path}/b.jsonl"}}}}
+  - {{type: Filter, input: [A, B], config: {{language: cel, keep: item.id > 1}}}}
+output: {{a: A, kept: Filter}}""")
+    assert [m.value for m in out["kept"]] == [b'{"id":  2}', b'{"id": 3}']
+    assert {m.source[1:] for m in out["kept"]} == {(0, 10), (0, 0)}
+
+
 def test_a_schema_makes_rows_of_messages_that_beams_own_transforms_know(tmp_path: Path) -> None:
     (tmp_path / "orders.jsonl").write_text('{"id": 1, "cents": 10}\n{"id": 2}\n{"id": "3", "cents": 5}\n')
     ran(f"""
@@ -281,7 +293,7 @@ output: {{out: Out, commit: Commit}}""")
         ),
         (
             "{type: Sum, config: {key: item.region, value: {n: 1}}}",
-            "Sum: key is a mapping of a field's name to CEL text, such as {region: item.region}, not 'item.region'",
+            "Sum: key is a mapping, such as {region: item.region}, not 'item.region'",
         ),
         (
             "{type: Sum, config: {key: {n: item.n}, value: {n: 1}}}",
@@ -297,7 +309,11 @@ output: {{out: Out, commit: Commit}}""")
         ),
         (
             "{type: Dedupe, config: {key: item.id, within: soon}}",
-            "'soon' is no span of time",
+            "Dedupe: within: 'soon' is no span of time, such as 90s, 15m or 12h",
+        ),
+        (
+            "{type: Copier, config: {branches: here}}",
+            "Copier: branches is a list, such as [uhd, mobile], not 'here'",
         ),
         (
             "{type: CommitOffsets}",
