@@ -9,6 +9,8 @@ import pytest
 from apache_beam.yaml import yaml_provider
 from apache_beam.yaml.yaml_transform import YamlTransform
 
+from beam_patterns import transforms
+from beam_patterns.pipelines import beam_yaml
 from beam_patterns.pipelines.__main__ import main
 from beam_patterns.pipelines.beam_yaml.listing import TRANSFORMS
 from beam_patterns.testing.collect import Collect
@@ -30,10 +32,10 @@ ORDERS = """
 ALL = [(1, "north", 1099), (2, "south", 500), (3, "north", 1), (3, None, 7)]
 
 
-def ran(transforms: str) -> dict[str, list[Any]]:
+def ran(steps: str) -> dict[str, list[Any]]:
     """What comes out of each output that is named, behind a shuffle, for which Beam encodes it."""
     p, seen = beam.Pipeline("FnApiRunner"), dict[str, Collect]()
-    for name, output in (p | YamlTransform(f"type: composite\ntransforms:{transforms}", PROVIDERS)).items():
+    for name, output in (p | YamlTransform(f"type: composite\ntransforms:{steps}", PROVIDERS)).items():
         seen[name] = Collect()
         _ = output | f"Shuffle {name}" >> beam.Reshuffle() | f"See {name}" >> seen[name]
     p.run().wait_until_finish()
@@ -252,6 +254,7 @@ output: {{a: A, kept: Filter}}""")
 
 
 def test_a_schema_makes_rows_of_messages_that_beams_own_transforms_know(tmp_path: Path) -> None:
+    out = f"sqlite://{tmp_path}/queues.db?topic=out"
     (tmp_path / "orders.jsonl").write_text('{"id": 1, "cents": 10}\n{"id": 2}\n{"id": "3", "cents": 5}\n')
     ran(f"""
   - type: ReadFromQueue
@@ -265,13 +268,13 @@ def test_a_schema_makes_rows_of_messages_that_beams_own_transforms_know(tmp_path
     name: Break
     input: Orders
     config: {{language: python, fields: {{id: id / 0}}, error_handling: {{output: errors}}}}
-  - {{type: WriteToQueue, name: Out, input: Double, config: {{uri: "{tmp_path}/out.jsonl", key: "'a'"}}}}
+  - {{type: WriteToQueue, name: Out, input: Double, config: {{uri: "{out}", key: item.c}}}}
   - {{type: DeadLetters, name: Dead, input: [Orders.errors, Dead2]}}
   - {{type: DeadLetters, name: Dead2, input: Break.errors}}
   - {{type: WriteToQueue, name: Park, input: Dead, config: {{uri: "{tmp_path}/dead.jsonl"}}}}
   - {{type: CommitOffsets, name: Commit, input: {{orders: Orders, out: Out, dead: Park}}}}
 output: {{out: Out, commit: Commit}}""")
-    assert (tmp_path / "out.jsonl").read_text() == '{"id":1,"c":20}\n'
+    assert [(m.value, m.key) for m in written(out)] == [(b'{"id":1,"c":20}', b"20")]
     dead = [json.loads(line) for line in (tmp_path / "dead.jsonl").read_text().splitlines()]
     assert sorted((letter["payload"], letter["step"]) for letter in dead) == [
         ('{"id": "3", "cents": 5}', "Orders"),
@@ -332,6 +335,12 @@ def test_wrong_use_is_a_sentence_before_anything_runs(transform: str, sentence: 
     with pytest.raises(ValueError) as raised:
         _ = beam.Pipeline("FnApiRunner") | YamlTransform(wrong, PROVIDERS)
     assert str(raised.value).endswith(sentence)
+
+
+def test_every_pattern_is_there() -> None:
+    patterns = {name for name in transforms.__all__ if hasattr(getattr(transforms, name), "expand")}
+    # Beam reads rows of files itself; Join without and with a key are two transforms.
+    assert patterns - set(beam_yaml.__all__) == {"Join", "ReadRows"}
 
 
 def test_no_name_is_one_of_beams_own() -> None:
