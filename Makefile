@@ -46,7 +46,7 @@ bench: $(VENV)/installed-dev ## Measure the batch path against plain Beam
 servers: $(VENV)/installed-dev ## Fetch and build the real servers that the tests start
 	@$(BIN)/python -m tests.servers
 
-templates: $(VENV)/installed ## Write templates/*.json and docs/options.md anew, from the pipelines' options
+templates: $(VENV)/installed ## Write templates/*.json, providers.yaml and their docs anew, from what is declared
 	@$(BIN)/python -m beam_patterns.pipelines.launch.templates
 
 clean: ## Remove the virtual environment, the demo and caches

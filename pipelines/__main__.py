@@ -1,6 +1,6 @@
-"""The command line: beam-patterns list, run NAME ..., template NAME ..., queue COMMAND URI, --version.
+"""The command line: beam-patterns list, run NAME ..., new NAME, template NAME ..., queue COMMAND URI and others.
 
-python -m beam_patterns.pipelines NAME ... is the same as beam-patterns run NAME ...
+python -m beam_patterns.pipelines NAME ... is the same as beam-patterns run NAME ...; a file, my_flow.py, is a NAME too.
 """
 
 import ast
@@ -10,8 +10,9 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
+from types import ModuleType
 
-from beam_patterns.pipelines.launch.script import hush_imports
+from beam_patterns.pipelines.launch.script import hush_imports, module_at
 
 __all__ = ["main", "pipelines"]
 
@@ -21,7 +22,9 @@ usage: beam-patterns list               the pipelines there are
        beam-patterns run NAME [...]     runs one; beam-patterns run NAME --help explains its options
        beam-patterns show NAME [...]    its flow as text and as Mermaid, without running it
        beam-patterns template NAME ...  the Dataflow Flex Template that runs it, for --image IMAGE
+       beam-patterns new NAME [...]     a pipeline of your own to begin with, its test and its template's metadata
        beam-patterns queue COMMAND URI  create, publish, listen, peek, count, lag, copy
+       beam-patterns providers          the listing by which pipelines in Beam YAML find the patterns
        beam-patterns --version"""
 
 
@@ -41,8 +44,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _show(name, rest)
         case ["template", name, *rest]:
             return _template(name, rest)
+        case ["new", *rest]:
+            return _new(rest)
         case ["queue", *rest]:
             return _queue(rest)
+        case ["providers"]:
+            hush_imports()
+            print(importlib.import_module("beam_patterns.pipelines.beam_yaml.listing").providers(), end="")
         case [] | ["--help"] | ["-h"]:
             print(_USAGE)
         case [name, *rest]:
@@ -57,11 +65,8 @@ def pipelines() -> dict[str, str]:
 
 
 def _show(name: str, argv: list[str]) -> int:
-    if name not in pipelines():
-        return _refuse_unknown(name)
-    hush_imports()
-    module = importlib.import_module(f"beam_patterns.pipelines.{name}")
     try:
+        module = _pipeline(name)
         print(importlib.import_module("beam_patterns.pipelines.report.show").show(module, argv))
     except ValueError as error:
         return _refuse(str(error))
@@ -69,25 +74,37 @@ def _show(name: str, argv: list[str]) -> int:
 
 
 def _template(name: str, argv: list[str]) -> int:
-    if name not in pipelines():
-        return _refuse_unknown(name)
-    hush_imports()
     try:
-        return importlib.import_module("beam_patterns.pipelines.launch.templates").main(name, argv)
+        module = _pipeline(name)
+        return importlib.import_module("beam_patterns.pipelines.launch.templates").main(module, argv)
     except ValueError as error:
         return _refuse(str(error))
 
 
-def _refuse_unknown(name: str) -> int:
-    near = difflib.get_close_matches(name, pipelines(), n=1)
-    return _refuse(f"there is no pipeline {name!r}; {f'did you mean {near[0]}?' if near else 'see beam-patterns list'}")
-
-
 def _run(name: str, argv: list[str]) -> int:
-    if name not in pipelines():
-        return _refuse_unknown(name)
+    try:
+        module = _pipeline(name)
+    except ValueError as error:
+        return _refuse(str(error))
+    return module.run(argv)
+
+
+def _pipeline(name: str) -> ModuleType:
+    """The module of one of our pipelines, or of a file of the user's own."""
+    if not name.endswith(".py") and name not in pipelines():
+        near = difflib.get_close_matches(name, pipelines(), n=1)
+        hint = f"did you mean {near[0]}?" if near else "see beam-patterns list"
+        raise ValueError(f"there is no pipeline {name!r}; {hint}")
     hush_imports()
-    return importlib.import_module(f"beam_patterns.pipelines.{name}").run(argv)
+    return module_at(name) if name.endswith(".py") else importlib.import_module(f"beam_patterns.pipelines.{name}")
+
+
+def _new(argv: list[str]) -> int:
+    hush_imports()
+    try:
+        return importlib.import_module("beam_patterns.pipelines.scaffold.new").main(argv)
+    except (ValueError, OSError) as error:
+        return _refuse(str(error))
 
 
 def _queue(argv: list[str]) -> int:

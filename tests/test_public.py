@@ -19,7 +19,7 @@ MODULES = sorted(
     "beam_patterns." + ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
     for folder in FOLDERS
     for path in (ROOT / folder).rglob("*.py")
-    if path.name != "__main__.py"
+    if path.name != "__main__.py" and not path.name.startswith("test_")
 )
 
 
@@ -56,7 +56,7 @@ def test_public_classes_and_functions_have_docstrings() -> None:
         tree = ast.parse(path.read_text())
         assert ast.get_docstring(tree), path
         for node in tree.body:
-            public = isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_")
+            public = isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith(("_", "test_"))
             if public and not ast.get_docstring(node):
                 lacking.append(f"{path.name}: {node.name}")
     assert lacking == []
@@ -97,4 +97,6 @@ def test_a_plain_install_into_an_empty_environment_offers_the_transforms(tmp_pat
     subprocess.run([python, "-m", "pip", "install", "--quiet", ROOT], check=True)
     code = "from beam_patterns.transforms import Copier, Filter, Splitter, Sharder, Merger, DeadLetters"
     subprocess.run([python, "-c", code], check=True, cwd=tmp_path)
-    subprocess.run([tmp_path / "venv" / "bin" / "beam-patterns", "list"], check=True, cwd=tmp_path)
+    for command in (["list"], ["providers"], ["new", "my_flow"]):
+        subprocess.run([tmp_path / "venv" / "bin" / "beam-patterns", *command], check=True, cwd=tmp_path)
+    subprocess.run([python, "my_flow.py", "--help"], check=True, cwd=tmp_path)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any, NamedTuple
 
-__all__ = ["CONDITION", "KEY", "Expression", "Kind", "bound"]
+__all__ = ["ANYTHING", "CONDITION", "KEY", "Expression", "Kind", "bound"]
 
 #: 1:21: Syntax error: mismatched input '<EOF>' expecting {...
 _PLACE = re.compile(r"<input>:(\d+):(\d+): (.+)")
@@ -17,12 +17,13 @@ class Kind(NamedTuple):
 
     name: str
     types: tuple[str, ...]
-    """As CEL calls them."""
+    """As CEL calls them; none for any."""
     said: str
     """The same for people."""
 
 
 CONDITION = Kind("condition", ("BOOL",), "true or false")
+ANYTHING = Kind("value", (), "anything")
 KEY = Kind("key", ("STRING", "INT", "UINT"), "text or a whole number")
 
 
@@ -53,11 +54,11 @@ class Expression:
         """Its answer for a dict of values, or `bound` ones; a ValueError where they give none: a key is not there."""
         answer = self._expression.eval(data=values) if isinstance(values, dict) else self._expression.eval(values)
         type_name = answer.type().name()
-        if type_name in self._kind.types:
-            return answer.value()
         if type_name == "ERROR":
             raise ValueError(str(answer.value()).partition(": ")[2].replace(" : ", ": ", 1))
-        raise ValueError(self._is_none(type_name))
+        if self._kind.types and type_name not in self._kind.types:
+            raise ValueError(self._is_none(type_name))
+        return answer.value()
 
     def _compiled(self) -> Any:
         from cel_expr_python import cel  # Here, as most pipelines have no expressions.
@@ -68,7 +69,7 @@ class Expression:
         except RuntimeError as error:
             raise ValueError(f"{self._text!r} can't be understood{_said(str(error))}") from None
         type_name = expression.return_type().name()
-        if type_name not in (*self._kind.types, "DYN"):
+        if self._kind.types and type_name not in (*self._kind.types, "DYN"):
             raise ValueError(self._is_none(type_name))
         return expression
 

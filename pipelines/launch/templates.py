@@ -5,12 +5,15 @@ import importlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
+
+from beam_patterns.pipelines.beam_yaml import listing
 
 from .metadata import container_spec, metadata_of, options_class, table_of
 from .options import Options
 
-__all__ = ["main", "rendered"]
+__all__ = ["main", "metadata_text", "rendered"]
 
 _HEAD = """\
 # The pipelines' options
@@ -20,19 +23,21 @@ Made by `make templates` of what each pipeline declares, as its `--help` is. All
 """
 
 
-def main(name: str, argv: Sequence[str]) -> int:
-    """Prints a template's container spec, or writes it to a file."""
+def main(module: ModuleType, argv: Sequence[str]) -> int:
+    """Prints a template's container spec or metadata, or writes it to a file."""
+    name, kind = module.__name__.rpartition(".")[2], options_class(module)
     parser = argparse.ArgumentParser(
         f"beam-patterns template {name}",
         description="The container spec of a Dataflow Flex Template: upload it to Cloud Storage and run it from there.",
         allow_abbrev=False,
     )
     parser.add_argument("--image", help="the image in the registry, by tag or digest")
+    parser.add_argument("--metadata", action="store_true", help="the metadata alone, without an image")
     parser.add_argument("--output", type=Path, help="a file; printed if left out")
     given = parser.parse_args(argv)
-    if not given.image:
+    if not given.image and not given.metadata:
         raise ValueError("template needs --image: the image in the registry, by tag or digest")
-    text = _json(container_spec(name, _kind(name), given.image))
+    text = metadata_text(name, kind) if given.metadata else _json(container_spec(name, kind, given.image))
     if given.output:
         given.output.write_text(text, encoding="utf-8")
     else:
@@ -43,9 +48,14 @@ def main(name: str, argv: Sequence[str]) -> int:
 def rendered(names: Sequence[str]) -> dict[str, str]:
     """All generated files of the repository by their paths in it."""
     kinds = {name: _kind(name) for name in names}
-    files = {f"templates/{n}.json": _json(metadata_of(n, kind)) for n, kind in kinds.items() if not kind.local}
+    files = {f"templates/{n}.json": metadata_text(n, kind) for n, kind in kinds.items() if not kind.local}
     files["docs/options.md"] = "\n".join([_HEAD, *(_section(name, kind) for name, kind in kinds.items())])
-    return files
+    return files | {"templates/providers.yaml": listing.providers(), "docs/yaml-transforms.md": listing.reference()}
+
+
+def metadata_text(name: str, kind: type[Options]) -> str:
+    """The file that a template's metadata is."""
+    return _json(metadata_of(name, kind))
 
 
 def _section(name: str, kind: type[Options]) -> str:
