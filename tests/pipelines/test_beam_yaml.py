@@ -90,7 +90,7 @@ def test_a_filter_in_cel_keeps_what_meets_the_condition() -> None:
 output: {{kept: Filter, errors: Filter.errors}}""")
     assert out == {
         "kept": [(1, "north", 1099)],
-        "errors": [("No matching overloads found : _+_(null_type, string)", 3)],
+        "errors": [("No matching overloads found: _+_(null_type, string)", 3)],
     }
 
 
