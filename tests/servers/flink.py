@@ -5,9 +5,11 @@ flink-pom.xml together run pipelines of newer Python SDKs.
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -71,12 +73,9 @@ class Cluster:
         self._popen(["bin/jobmanager.sh", "start-foreground"], "jobmanager")
         for _ in range(task_managers):
             self.add_task_manager()
-        libs = f"{job_server_jars()}/*"
-        opens = [f"--add-opens=java.base/java.{name}=ALL-UNNAMED" for name in ("lang", "util", "nio", "time")]
-        main = "org.apache.beam.runners.flink.FlinkJobServerDriver"
         ports = [f"--job-port={self.job}", f"--artifact-port={self._artifacts}", "--expansion-port=0"]
         master = f"--flink-master=localhost:{self.rest}"
-        self._popen([need("java"), "-Xmx512m", *opens, "-cp", libs, main, master, *ports], "job-server")
+        self._popen([need("java"), "-Xmx512m", "-jar", job_server(), master, *ports], "job-server")
         pool = [sys.executable, "-m", "apache_beam.runners.worker.worker_pool_main", f"--service_port={self.workers}"]
         self._popen(pool, "worker-pool")
         for port, what in ((self.rest, "Flink"), (self.job, "Beam's job server"), (self.workers, "the worker pool")):
@@ -123,12 +122,27 @@ def flink_home() -> Path:
     return folder / "pyflink"
 
 
-def job_server_jars() -> Path:
-    """Beam's job server for Flink, in parts."""
-    folder = CACHE / "beam-flink-job-server"
+def job_server() -> Path:
+    """Beam's job server for Flink, in parts: a jar that names them, for `java -jar` and --flink_job_server_jar."""
+    folder = CACHE / "flink-job-server-2.70.0"
+    once(folder, lambda: _build_job_server(folder))
+    return folder / "job-server.jar"
+
+
+def _build_job_server(folder: Path) -> None:
     goal = ["dependency:copy-dependencies", f"-DoutputDirectory={folder / 'libs'}", "-DincludeScope=runtime"]
-    once(folder, lambda: subprocess.run([need("mvn"), "-q", "-B", "-f", _POM, *goal], check=True, capture_output=True))
-    return folder / "libs"
+    subprocess.run([need("mvn"), "-q", "-B", "-f", _POM, *goal], check=True, capture_output=True)
+    opened = " ".join(f"java.base/java.{name}" for name in ("lang", "util", "nio", "time"))
+    manifest = {
+        "Manifest-Version": "1.0",
+        "Main-Class": "org.apache.beam.runners.flink.FlinkJobServerDriver",
+        "Add-Opens": opened,
+        "Class-Path": " ".join(f"libs/{jar.name}" for jar in sorted((folder / "libs").glob("*.jar"))),
+    }
+    # A line has 72 bytes at most and goes on in the next one behind a space.
+    lines = (re.sub("(.{70})(?=.)", r"\1\n ", f"{name}: {value}") for name, value in manifest.items())
+    with zipfile.ZipFile(folder / "job-server.jar", "w") as jar:
+        jar.writestr("META-INF/MANIFEST.MF", "".join(f"{line}\n" for line in lines))
 
 
 @contextmanager
