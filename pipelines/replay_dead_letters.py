@@ -34,7 +34,7 @@ import apache_beam as beam
 from apache_beam.pvalue import AsIter, AsSingleton, PCollection
 from apache_beam.typehints import Tuple
 
-from beam_patterns.pipelines.launch.condition import Condition
+from beam_patterns.pipelines.launch.expression import Expression
 from beam_patterns.pipelines.launch.options import Options, option, queue, switch
 from beam_patterns.pipelines.launch.queues import prepared, same_queue
 from beam_patterns.pipelines.launch.run import Places, launch
@@ -109,7 +109,7 @@ class ReplayDeadLettersOptions(Options):
     def rules(self) -> Rules:
         """Which letters are sent back, and where to."""
         try:
-            where = Condition(self.where, VARIABLES) if self.where else None
+            where = Expression(self.where, VARIABLES) if self.where else None
         except ValueError as error:
             raise ValueError(f"--where: {error}") from None
         to = Target(self.to) if self.to else Target.beside(self.dead_letters)

@@ -10,14 +10,25 @@ from typing import Any
 
 from apache_beam.version import __version__ as beam_version
 
-from .options import Option, Options, any_queue, duration, queue, shown, source, switch
+from .options import Option, Options, any_queue, duration, prefix, queue, queues, shown, source, sources, switch
 
 __all__ = ["container_spec", "metadata_of", "options_class", "table_of"]
 
 #: What Dataflow's workers can reach; a file or database of one machine is out of their sight.
 _REMOTE_QUEUE = r"(kafka|pubsub|gs|https?)://.+"
+_REMOTE_QUEUES = rf"{_REMOTE_QUEUE}(\s+{_REMOTE_QUEUE})+"
+_REMOTE_PREFIX = r"(kafka|pubsub|gs)://[^?]+"
 _REMOTE_EXAMPLE = "kafka://broker:9092/topic?group=name or pubsub://project/name"
-_REGEXES = {queue: _REMOTE_QUEUE, any_queue: _REMOTE_QUEUE, source: _REMOTE_QUEUE, duration: r"\d+(\.\d+)?[smhd]"}
+_REGEXES = {
+    queue: _REMOTE_QUEUE,
+    any_queue: _REMOTE_QUEUE,
+    source: _REMOTE_QUEUE,
+    queues: _REMOTE_QUEUES,
+    sources: _REMOTE_QUEUES,
+    prefix: _REMOTE_PREFIX,
+    duration: r"\d+(\.\d+)?[smhd]",
+}
+_QUEUES = frozenset(_REGEXES) - {duration}
 _TYPES = {switch: "BOOLEAN", int: "NUMBER", float: "NUMBER"}
 #: For terminals, or set by Dataflow itself.
 _ELSEWHERE = frozenset({"runner", "quiet", "traceback", "report"})
@@ -73,7 +84,7 @@ def _parameter(field: "dataclasses.Field[Any]") -> dict[str, Any]:
         "name": field.name,
         "label": _label(field.name),
         "helpText": f"{about.help} Example: {_example(about, regex)}",
-        "groupName": "Queues" if about.type in (queue, any_queue, source) else "Required" if required else "Optional",
+        "groupName": "Queues" if about.type in _QUEUES else "Required" if required else "Optional",
         "paramType": "ENUM" if about.choices else _TYPES.get(about.type, "TEXT"),
         "isOptional": not required,
     }

@@ -5,7 +5,7 @@ import dataclasses
 import difflib
 import re
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, ClassVar, NoReturn, Self
 
@@ -14,7 +14,22 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from beam_patterns.transforms.queues import open_queue
 from beam_patterns.transforms.queues.file_items import FileItems
 
-__all__ = ["Option", "Options", "any_queue", "duration", "option", "options_of", "queue", "source", "switch"]
+from .queues import queue_under
+
+__all__ = [
+    "Option",
+    "Options",
+    "any_queue",
+    "duration",
+    "option",
+    "options_of",
+    "prefix",
+    "queue",
+    "queues",
+    "source",
+    "sources",
+    "switch",
+]
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
@@ -35,7 +50,7 @@ class Option:
         try:
             value = self.type(text)
         except ValueError as error:
-            reason = str(error) if self.type in _OURS else f"{self._shown(text)} is not {_ARTICLE[self.type]}"
+            reason = f"{self._shown(text)} is not {_ARTICLE[self.type]}" if self.type in _ARTICLE else str(error)
             raise ValueError(f"--{name}: {reason}, write for instance --{name} {self.example}") from None
         if self.pattern and not re.fullmatch(self.pattern, text):
             raise ValueError(f"--{name}: {self._shown(text)} has another form than {self.example}")
@@ -79,10 +94,26 @@ def any_queue(text: str) -> str:
 
 def source(text: str) -> str:
     """The type of an option that names a queue to read from."""
-    uri = open_queue(text).uri
+    uri = open_queue(queue(text)).uri
     if uri.scheme in ("kafka", "sqlite") and not uri.params.get("group"):
         more = "&" if uri.params else "?"
         raise ValueError(f"{text!r} names no group, under which is kept what was read; add {more}group=NAME")
+    return text
+
+
+def queues(text: str) -> tuple[str, ...]:
+    """The type of an option that names several queues, with spaces between them."""
+    return tuple(map(queue, _several(text)))
+
+
+def sources(text: str) -> tuple[str, ...]:
+    """The type of an option that names several queues to read from."""
+    return tuple(map(source, _several(text)))
+
+
+def prefix(text: str) -> str:
+    """The type of an option that says how the names of queues begin."""
+    queue(queue_under(text, "name"))
     return text
 
 
@@ -101,7 +132,13 @@ def switch(text: str) -> bool:
     return text.lower() == "true"
 
 
-_OURS = (queue, any_queue, source, duration, switch)
+def _several(text: str) -> list[str]:
+    found = text.split()
+    if len(found) < 2:
+        raise ValueError(f"{text!r} are not several queues; put spaces between them")
+    return found
+
+
 _ARTICLE = {int: "a whole number", float: "a number"}
 
 
@@ -177,13 +214,17 @@ def _argument(field: "dataclasses.Field[Any]") -> dict[str, Any]:
 
 
 def shown(value: Any) -> str:
-    """A default as it is written on a command line.
+    """A value as it is written on a command line.
 
-    >>> shown(timedelta(days=7))
-    '7d'
+    >>> shown(timedelta(days=7)), shown(("memory://a", "memory://b")), shown({"a": "x > 1", "b": "x < 1"})
+    ('7d', 'memory://a memory://b', 'a: x > 1; b: x < 1')
     """
+    if isinstance(value, tuple):
+        return " ".join(value)
+    if isinstance(value, Mapping):
+        return "; ".join(f"{name}: {text}" for name, text in value.items())
     if not isinstance(value, timedelta):
-        return str(value)
+        return "" if value is None else str(value)
     unit = next(unit for unit in "dhms" if not value % timedelta(**{_UNITS[unit]: 1}))
     return f"{value // timedelta(**{_UNITS[unit]: 1})}{unit}"
 

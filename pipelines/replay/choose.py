@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import apache_beam as beam
 from apache_beam.pvalue import AsSingleton, PCollection, TaggedOutput
 
-from beam_patterns.pipelines.launch.condition import Condition
+from beam_patterns.pipelines.launch.expression import Expression
 from beam_patterns.transforms import DeadLetter
 from beam_patterns.transforms.core.coders import RecordCoder
 from beam_patterns.transforms.core.counters import step_counters
@@ -26,7 +26,7 @@ _SHOWN = 20
 class Rules(NamedTuple):
     """What the operator asked for."""
 
-    where: Condition | None
+    where: Expression | None
     limit: int | None
     most_replays: int
     to: Target

@@ -12,7 +12,7 @@ from typing import Any
 import apache_beam as beam
 
 from beam_patterns.pipelines.launch.balance import Balance
-from beam_patterns.pipelines.launch.options import Options, options_of
+from beam_patterns.pipelines.launch.options import Options, options_of, shown
 from beam_patterns.transforms.queues import open_queue
 
 from .flow import Flow, element_counts
@@ -72,7 +72,7 @@ def _parameters(options: Options) -> dict[str, str]:
     known = options_of(type(options))
     values = {field.name: getattr(options, field.name) for field in dataclasses.fields(options)}
     return {
-        f"--{name}": "(hidden)" if known[name].secret and value else str(value)
+        f"--{name}": "(hidden)" if known[name].secret and value else shown(value)
         for name, value in values.items()
         if value not in ("", None)
     }

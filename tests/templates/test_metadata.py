@@ -33,6 +33,13 @@ def test_dataflow_understands_every_field(path: Path) -> None:
     assert MessageToDict(parsed, always_print_fields_with_no_presence=False) == without_defaults(told)
 
 
+@pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.stem)
+def test_each_example_is_what_the_form_accepts(path: Path) -> None:
+    for one in json.loads(path.read_text())["parameters"]:
+        example = one["helpText"].partition("Example: ")[2]
+        assert all(re.search(regex, example) for regex in one.get("regexes", [])), one
+
+
 def without_defaults(told: dict) -> dict:
     """The message without what protocol buffers do not write: false is the same as nothing."""
     parameters = [{key: value for key, value in one.items() if value is not False} for one in told["parameters"]]

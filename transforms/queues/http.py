@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import quote
 
 import orjson
@@ -50,7 +50,14 @@ class HttpQueue(Queue):
 
     def writer(self) -> Writer:
         """There is none."""
-        raise QueueError(f"the work source {self} can only be read; write to Kafka, SQLite or files")
+        raise QueueError(self._only_read())
+
+    def write_transform(self) -> NoReturn:
+        """There is none, which is said when the pipeline is built."""
+        raise ValueError(self._only_read())
+
+    def _only_read(self) -> str:
+        return f"the work source {self} can only be read; write to Kafka, SQLite or files"
 
     def _get(self, url: str) -> Any:
         import httpx

@@ -1,0 +1,104 @@
+"""The messages of a queue, divided among shards by a stable function of a key.
+
+```
+                   +--> shard 0
+items --> Sharder -+--> shard 1
+             |     +--> ...
+             +--> no JSON, or no key --> dead letters
+```
+
+    python pipelines/shard_queue.py \\
+        --input 'sqlite:///data/queues.db?topic=users&group=shard' \\
+        --shards 4 --key item.user_id \\
+        --output 'sqlite:///data/queues.db?topic=users-' \\
+        --dead_letters 'sqlite:///data/queues.db?topic=dead_letters'
+
+writes to users-0, users-1, users-2 and users-3. Messages of a key share a shard, whichever run or machine writes them:
+where Kafka's default partitioner would put the key in a topic with as many partitions (murmur2). --key is CEL
+(https://cel.dev), in which `item` is the message's JSON, and gives text or a whole number; without it the message's own
+key decides, its payload where it has none, and messages are not looked into. Payload, key and attributes are written as
+they were read.
+
+Source: Burns, Designing Distributed Systems, chapter 11 (the sharder pattern).
+"""
+
+if __name__ == "__main__":  # Before any import, so that no function of this file is pickled from __main__.
+    from beam_patterns.pipelines.launch.script import run_as_module
+
+    run_as_module(__file__)
+
+import dataclasses
+from collections.abc import Sequence
+
+import apache_beam as beam
+from apache_beam.pvalue import PCollection
+from apache_beam.transforms.error_handling import ErrorHandler
+
+from beam_patterns.pipelines.launch.expression import Expression
+from beam_patterns.pipelines.launch.item import item_of, key
+from beam_patterns.pipelines.launch.options import Options, option, prefix, queue, source
+from beam_patterns.pipelines.launch.queues import check_queues, queue_under
+from beam_patterns.pipelines.launch.run import Places, launch
+from beam_patterns.transforms import DeadLetters, Sharder
+from beam_patterns.transforms.queues import CommitOffsets, ReadFromQueue, WriteToQueue
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ShardQueueOptions(Options):
+    """The messages of a queue, divided among shards by a stable function of a key."""
+
+    input: str = option(
+        "The queue that is read.", example="'sqlite:///data/queues.db?topic=users&group=shard'", type=source
+    )
+    shards: int = option("How many shards.", example="4", type=int)
+    output: str = option(
+        "How the output queues begin; the shard's number, from 0, is appended to it (files end in .jsonl).",
+        example="'kafka://localhost:9092/users-'",
+        type=prefix,
+    )
+    dead_letters: str = option(
+        "The queue for messages that have no key, with the reason.",
+        example="'sqlite:///data/queues.db?topic=dead_letters'",
+        type=queue,
+    )
+    key: Expression | None = option(
+        "The key, text or a whole number, in CEL; item is the message's JSON. Default: the message's own key.",
+        example="item.user_id",
+        type=key,
+        default=None,
+    )
+
+    def check(self) -> None:
+        """Values that make no sense, found before anything starts."""
+        if self.shards < 1:
+            raise ValueError(f"--shards: {self.shards} is less than 1")
+        writes = [(f"--output with {number}", uri) for number, uri in enumerate(self.outputs)]
+        check_queues([("--input", self.input)], [*writes, ("--dead_letters", self.dead_letters)], self.streaming)
+
+    @property
+    def outputs(self) -> list[str]:
+        """The output queues' URIs."""
+        return [queue_under(self.output, str(number)) for number in range(self.shards)]
+
+
+def shard_queue(items: PCollection, o: ShardQueueOptions, dead: ErrorHandler) -> tuple[PCollection, ...]:
+    """The flow, without its queues."""
+    sharder = Sharder(o.shards, o.key).with_view(item_of) if o.key else Sharder(o.shards)
+    return items | "Shard" >> sharder.with_error_handler(dead)
+
+
+def build(p: beam.Pipeline, o: ShardQueueOptions) -> Places:
+    """The flow between the queues that the options name, and where its results lie."""
+    with ErrorHandler("DeadLetters" >> (DeadLetters() | "Park" >> WriteToQueue(o.dead_letters))) as dead:
+        items = p | "Read" >> ReadFromQueue(o.input).with_error_handler(dead)
+        written = [
+            shard | f"Write {number}" >> WriteToQueue(o.outputs[number]).with_error_handler(dead)
+            for number, shard in enumerate(shard_queue(items, o, dead))
+        ]
+    (*written, dead.output()) | "Commit" >> CommitOffsets(items)
+    return {**{f"shard {number}": uri for number, uri in enumerate(o.outputs)}, "dead letters": o.dead_letters}
+
+
+def run(argv: Sequence[str] | None = None) -> int:
+    """The whole pipeline from a command line; returns the exit code."""
+    return launch(ShardQueueOptions, build, argv)

@@ -1,0 +1,111 @@
+"""The messages of a queue, divided among several others by conditions.
+
+```
+                    +--> email:     item.tell == "email"
+items --> Splitter -+--> sms:       item.tell == "sms"
+             |      +--> otherwise: what meets none
+             +--> no JSON, or no answer --> dead letters
+```
+
+    python pipelines/split_queue.py \\
+        --input 'sqlite:///data/queues.db?topic=orders&group=split' \\
+        --cases 'email: item.tell == "email"; sms: item.tell == "sms"' \\
+        --output 'sqlite:///data/queues.db?topic=tell-' \\
+        --dead_letters 'sqlite:///data/queues.db?topic=dead_letters'
+
+writes to tell-email, tell-sms and tell-otherwise. A message goes to the first case that holds, in their order; with
+--every_match to all that hold. The conditions are CEL (https://cel.dev), in which `item` is the message's JSON, decoded
+once for all of them. What does not parse, or can't be true or false, is refused before anything starts; a message about
+which a condition gives no answer, because a field is missing, goes to the dead letters. Payload, key and attributes are
+written as they were read.
+
+Source: Burns, Designing Distributed Systems, chapter 11, figure 11-4 (the splitter pattern).
+"""
+
+if __name__ == "__main__":  # Before any import, so that no function of this file is pickled from __main__.
+    from beam_patterns.pipelines.launch.script import run_as_module
+
+    run_as_module(__file__)
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+import apache_beam as beam
+from apache_beam.pvalue import PCollection
+from apache_beam.transforms.error_handling import ErrorHandler
+
+from beam_patterns.pipelines.launch.expression import Expression
+from beam_patterns.pipelines.launch.item import cases, item_of
+from beam_patterns.pipelines.launch.options import Options, option, prefix, queue, source, switch
+from beam_patterns.pipelines.launch.queues import check_queues, queue_under
+from beam_patterns.pipelines.launch.run import Places, launch
+from beam_patterns.transforms import DeadLetters, Splitter
+from beam_patterns.transforms.queues import CommitOffsets, ReadFromQueue, WriteToQueue
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SplitQueueOptions(Options):
+    """The messages of a queue, divided among several others by conditions."""
+
+    input: str = option(
+        "The queue that is read.", example="'sqlite:///data/queues.db?topic=orders&group=split'", type=source
+    )
+    cases: Mapping[str, Expression] = option(
+        "The cases: names with conditions in CEL, semicolons between them; item is the message's JSON.",
+        example='\'email: item.tell == "email"; sms: item.tell == "sms"\'',
+        type=cases,
+    )
+    output: str = option(
+        "How the output queues begin; the names of the cases, and otherwise, are appended to it (files end in .jsonl).",
+        example="'kafka://localhost:9092/tell-'",
+        type=prefix,
+    )
+    dead_letters: str = option(
+        "The queue for messages that a condition can't be asked about, with the reason.",
+        example="'sqlite:///data/queues.db?topic=dead_letters'",
+        type=queue,
+    )
+    every_match: bool = option(
+        "To every case that holds, not only to the first.", example="true", type=switch, default=False
+    )
+
+    def check(self) -> None:
+        """Values that make no sense, found before anything starts."""
+        self.splitter()
+        writes = [(f"--output with {name!r}", uri) for name, uri in self.outputs.items()]
+        check_queues([("--input", self.input)], [*writes, ("--dead_letters", self.dead_letters)], self.streaming)
+
+    def splitter(self) -> Splitter:
+        """The splitter that the options describe."""
+        try:
+            splitter = Splitter(**self.cases)
+        except ValueError as error:
+            raise ValueError(f"--cases: {error}") from None
+        return splitter.with_every_match() if self.every_match else splitter
+
+    @property
+    def outputs(self) -> dict[str, str]:
+        """The output queues' URIs by the names of their branches."""
+        return {name: queue_under(self.output, name) for name in (*self.cases, "otherwise")}
+
+
+def split_queue(items: PCollection, o: SplitQueueOptions, dead: ErrorHandler) -> dict[str, PCollection]:
+    """The flow, without its queues."""
+    return (items | "Split" >> o.splitter().with_view(item_of).with_error_handler(dead))._asdict()
+
+
+def build(p: beam.Pipeline, o: SplitQueueOptions) -> Places:
+    """The flow between the queues that the options name, and where its results lie."""
+    with ErrorHandler("DeadLetters" >> (DeadLetters() | "Park" >> WriteToQueue(o.dead_letters))) as dead:
+        items = p | "Read" >> ReadFromQueue(o.input).with_error_handler(dead)
+        written = [
+            branch | f"Write {name}" >> WriteToQueue(o.outputs[name]).with_error_handler(dead)
+            for name, branch in split_queue(items, o, dead).items()
+        ]
+    (*written, dead.output()) | "Commit" >> CommitOffsets(items)
+    return {**o.outputs, "dead letters": o.dead_letters}
+
+
+def run(argv: Sequence[str] | None = None) -> int:
+    """The whole pipeline from a command line; returns the exit code."""
+    return launch(SplitQueueOptions, build, argv)

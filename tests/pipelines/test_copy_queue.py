@@ -1,0 +1,74 @@
+"""The copy_queue pipeline: every output has every message, as it was."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from beam_patterns.pipelines.copy_queue import run
+from beam_patterns.transforms.queues import Message
+
+from .between import CLOSES, Place, refused
+
+MESSAGES = [
+    Message(b"\xff\x00 no JSON", b"\x80", (("lang", b"\xe9"), ("lang", b"")), 5.0),
+    Message(None, b"tombstone", (), 6.0),
+    Message(b'{"n":\t1}', None, (), 7.0),
+]
+
+
+def test_each_output_has_all_messages_byte_for_byte_and_a_second_run_finds_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = Place(tmp_path)
+    place.put("videos", *MESSAGES)
+    names = {"input": place.uri("videos", "g"), "dead_letters": place.uri("dead")}
+    arguments = [f"--{name}={value}" for name, value in names.items()]
+    outputs = f"{place.uri('uhd')}   {place.uri('mobile')}\nfile://{tmp_path}/archive.jsonl"
+    assert run([*arguments, f"--outputs={outputs}"]) == 0
+    said = capsys.readouterr().out
+    assert CLOSES in said
+    assert [line.split() for line in said.splitlines() if line.startswith("Copy ")] == [
+        ["Copy", "3", "3", "copy1", "3,", "copy2", "3,", "copy3", "3"]
+    ]
+    assert place.lies("uhd") == place.lies("mobile") == MESSAGES
+    assert (tmp_path / "archive.jsonl").read_bytes() == b'\xff\x00 no JSON\n{"n":\t1}\n'
+    (letter,) = place.dead()  # Lines have no form for a tombstone.
+    assert (letter.payload, letter.key, letter.step) == (None, b"tombstone", "Write copy3")
+    assert run([*arguments, f"--outputs={outputs}"]) == 0
+    assert (place.lies("uhd"), len(place.dead())) == (MESSAGES, 1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        (
+            {"outputs": "sqlite:///q.db?topic=a"},
+            "--outputs: 'sqlite:///q.db?topic=a' are not several queues; put spaces",
+        ),
+        ({"outputs": "sqlite:///q.db?topic=a x://b"}, "--outputs: the queue x://b starts with x://, which is none of"),
+        ({"outputs": "out.jsonl sqlite:///q.db?topic=v"}, "--outputs would be written to sqlite:///q.db?topic=v, from"),
+        ({"outputs": "out.jsonl ./out.jsonl"}, "--outputs and --outputs are both ./out.jsonl; take a queue for each"),
+        ({"output": "out.jsonl"}, "unknown parameter --output; did you mean --outputs?"),
+        ({"outputs": ""}, "missing --outputs; write for instance --outputs 'kafka://localhost:9092/uhd kafka://"),
+    ],
+)
+def test_wrong_options_start_nothing(
+    changes: dict[str, str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = {
+        "input": "sqlite:///q.db?topic=v&group=g",
+        "outputs": "sqlite:///q.db?topic=a sqlite:///q.db?topic=b",
+        "dead_letters": "sqlite:///q.db?topic=dead",
+        **changes,
+    }
+    assert refused(run, given, capsys).startswith(sentence)
+
+
+def test_the_report_shows_the_queues_as_they_were_given(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    place.put("videos", *MESSAGES)
+    outputs, page = f"{place.uri('uhd')} {place.uri('mobile')}", tmp_path / "out.html"
+    names = {"input": place.uri("videos", "g"), "outputs": outputs, "dead_letters": place.uri("dead")}
+    assert run([*(f"--{name}={value}" for name, value in names.items()), f"--report={page}", "--quiet"]) == 0
+    assert json.dumps(outputs)[1:-1] in page.read_text()

@@ -1,0 +1,103 @@
+"""The split_queue pipeline: each message in the queue of its case, as it was."""
+
+from pathlib import Path
+
+import pytest
+
+from beam_patterns.pipelines.split_queue import run
+from beam_patterns.transforms.queues import Message
+
+from .between import CLOSES, Place, refused
+
+EMAIL = Message(b'{"tell":\t["email"]}', b"\xff", (("lang", b"\xe9"), ("lang", b"")), 5.0)
+BOTH = Message(b'{"tell": ["sms", "email"], "note": "a; b"}', None, (), 6.0)
+SMS = Message(b'{"tell": ["sms"]}', b"k", (), 7.0)
+FAX = Message(b'{"tell": ["fax"]}', b"k", (), 8.0)
+CASES = "email: 'email' in item.tell; sms: \"sms\" in item.tell && item.tell != [';', r\"\\;\"];"
+#: Payloads that are no items, and why.
+BAD = {
+    b'{"tell": ': "not valid JSON: unexpected end of data: line 1 column 10 (char 9)",
+    b'{"Tell": []}': 'Key not found in map: "tell"',
+}
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    place = Place(tmp_path)
+    bad = [Message(payload, b"k", (("lang", b"en"),), 9.0) for payload in BAD]
+    place.put("orders", EMAIL, BOTH, bad[0], SMS, FAX, bad[1])
+    return place
+
+
+def arguments(place: Place) -> list[str]:
+    names = {"input": place.uri("orders", "g"), "cases": CASES, "output": place.uri("tell-")}
+    return [f"--{name}={value}" for name, value in {**names, "dead_letters": place.uri("dead")}.items()]
+
+
+def told(place: Place) -> list[list[Message]]:
+    return [place.lies(f"tell-{name}") for name in ("email", "sms", "otherwise")]
+
+
+def test_the_first_case_that_holds_takes_a_message_and_a_second_run_finds_nothing(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(arguments(place)) == 0
+    said = capsys.readouterr().out
+    assert CLOSES in said
+    assert [line.split() for line in said.splitlines() if line.startswith("Split ")] == [
+        ["Split", "6", "4", "2", "email", "2,", "sms", "1,", "otherwise", "1"]
+    ]
+    assert told(place) == [[EMAIL, BOTH], [SMS], [FAX]]
+    assert [(d.payload, d.key, d.attributes, d.event_time, d.step, d.error_message) for d in place.dead()] == [
+        (payload, b"k", (("lang", b"en"),), 9.0, "Split", why) for payload, why in BAD.items()
+    ]
+    assert run(arguments(place)) == 0
+    assert (told(place), len(place.dead())) == ([[EMAIL, BOTH], [SMS], [FAX]], 2)
+
+
+def test_with_every_match_a_message_is_told_of_in_all_cases_that_hold(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([*arguments(place), "--every_match"]) == 0
+    assert CLOSES in capsys.readouterr().out
+    assert told(place) == [[EMAIL, BOTH], [BOTH, SMS], [FAX]]
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        (
+            {"cases": "email: item.a == 1; sms: item.b =="},
+            "--cases: case 'sms': 'item.b ==' can't be understood at character 10: Syntax error: mismatched input "
+            "'<EOF>', write for instance --cases 'email: item.tell == \"email\"; sms: item.tell == \"sms\"'",
+        ),
+        ({"cases": "email: 'a'"}, "--cases: case 'email': \"'a'\" is no condition: it is of type STRING, not true or"),
+        ({"cases": "item.a == 1"}, "--cases: 'item.a == 1' is no case, which is a name, a colon and a condition"),
+        ({"cases": " ; "}, "--cases: ' ; ' has no case, which is a name, a colon and a condition, write for"),
+        ({"cases": "a: true; a: false"}, "--cases: the case 'a' is there twice; give each a name of its own"),
+        ({"cases": "otherwise: true"}, "--cases: Splitter: 'otherwise' is the branch of what matches no case"),
+        ({"cases": "class: true"}, "--cases: Splitter: 'class' can't name a branch; take a Python name"),
+        (
+            {"input": "sqlite:///q.db?topic=tell-email&group=g"},
+            "--output with 'email' would be written to sqlite:///q.db?topic=tell-email, from which --input is read",
+        ),
+        (
+            {"dead_letters": "sqlite:///q.db?topic=tell-otherwise"},
+            "--output with 'otherwise' and --dead_letters are both sqlite:///q.db?topic=tell-otherwise; take a queue",
+        ),
+        ({"output": "amqp://h/q-"}, "--output: the queue amqp://h/q-name starts with amqp://, which is none of"),
+        ({"every_match": "all"}, "--every_match: 'all' is neither true nor false"),
+        ({"cases": ""}, 'missing --cases; write for instance --cases \'email: item.tell == "email"; sms: '),
+    ],
+)
+def test_wrong_options_start_nothing(
+    changes: dict[str, str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = {
+        "input": "sqlite:///q.db?topic=orders&group=g",
+        "cases": 'email: item.tell == "email"',
+        "output": "sqlite:///q.db?topic=tell-",
+        "dead_letters": "sqlite:///q.db?topic=dead",
+        **changes,
+    }
+    assert refused(run, given, capsys).startswith(sentence)
