@@ -9,9 +9,8 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_patterns.transforms.workers.spawner import Spawner
 
-from .servers import flink
+from .servers import flink, prism
 from .servers import kafka as kafka_server
-from .servers import prism
 from .servers import pubsub as pubsub_server
 
 

@@ -56,8 +56,13 @@ def sold(day: int, region: str, sales: str, refunds: str, **more: Any) -> dict[s
 
 CASES = {
     "new_user_signup": Case(
-        ["--signups={topic}signups&group=g", "--confirmations={topic}confirmations&group=g", "--output={topic}"]
-        + ["--dead_letters={topic}dead", "--mail={here}/outbox"],
+        [
+            "--signups={topic}signups&group=g",
+            "--confirmations={topic}confirmations&group=g",
+            "--output={topic}",
+            "--dead_letters={topic}dead",
+            "--mail={here}/outbox",
+        ],
         {
             "signups": [
                 signups.signup("ann", sms_opt_in=True),
@@ -123,8 +128,14 @@ CASES = {
         "DeadLetters/Park 1 1",
     ),
     "shipping_notifications": Case(
-        ["--orders={topic}orders&group=g", "--mail={here}/outbox", "--texts={topic}texts", "--untold={topic}untold"]
-        + ["--dead_letters={topic}dead", "--sent={here}/sent"],
+        [
+            "--orders={topic}orders&group=g",
+            "--mail={here}/outbox",
+            "--texts={topic}texts",
+            "--untold={topic}untold",
+            "--dead_letters={topic}dead",
+            "--sent={here}/sent",
+        ],
         {
             "orders": [
                 orders.order("mail", "email"),
@@ -208,15 +219,56 @@ CASES = {
             "--command=cat {path}",
             "--output={topic}results",
             "--dead_letters={topic}dead",
-        ]
-        + ["--attempts=1"],
+            "--attempts=1",
+        ],
         {"items": [{"path": "{here}/a.txt"}, {"path": "{here}/b.txt"}, {"path": "x"}], "a.txt": b"A", "b.txt": b"B"},
         {
-            "results": ["A", "B"],
+            "results": [b"A", b"B"],
             "dead": [("Work", 1, "cat ended with exit code 1: cat: x: No such file or directory")],
             "items&group=g": [],
         },
         "Read 3, Work 3 2 1, Write 2 2, DeadLetters|Park/Park 1 1",
+    ),
+    "copy_queue": Case(
+        ["--input={topic}items&group=g", "--outputs={topic}left {topic}right", "--dead_letters={topic}dead"],
+        {"items": [{"n": 1}, b"2 \xff"]},
+        {"left": [b"2 \xff", {"n": 1}], "right": [b"2 \xff", {"n": 1}], "items&group=g": []},
+        "",
+    ),
+    "filter_queue": Case(
+        ["--input={topic}items&group=g", "--where=item.n > 1", "--output={topic}kept", "--dead_letters={topic}dead"],
+        {"items": [{"n": 1}, {"n": 2}, {"n": 3}, b"none"]},
+        {"kept": [{"n": 2}, {"n": 3}], "dead": [], "items&group=g": []},
+        "",
+    ),
+    "split_queue": Case(
+        [
+            "--input={topic}items&group=g",
+            "--cases=low: item.n < 2; odd: item.n % 2 == 1",
+            "--output={topic}to-",
+            "--dead_letters={topic}dead",
+        ],
+        {"items": [{"n": 1}, {"n": 2}, {"n": 3}, {"m": 4}]},
+        {"to-low": [{"n": 1}], "to-odd": [{"n": 3}], "to-otherwise": [{"n": 2}], "dead": [], "items&group=g": []},
+        "",
+    ),
+    "shard_queue": Case(
+        [
+            "--input={topic}items&group=g",
+            "--shards=2",
+            "--key=item.user",
+            "--output={topic}shard-",
+            "--dead_letters={topic}dead",
+        ],
+        {"items": [{"user": name} for name in ("ann", "bob", "cho", "dan")] + [{}]},
+        {"shard-0": [], "shard-1": [], "dead": [], "items&group=g": []},
+        "",
+    ),
+    "merge_queues": Case(
+        ["--inputs={topic}left&group=g {topic}right&group=g", "--output={topic}all", "--dead_letters={topic}dead"],
+        {"left": [{"n": 1}], "right": [{"n": 2}, b"3 \xff"]},
+        {"all": [b"3 \xff", {"n": 1}, {"n": 2}], "left&group=g": [], "right&group=g": []},
+        "",
     ),
     "replay_dead_letters": Case(
         ["--dead_letters={topic}dead&group=g", '--where=error_message == "busy"'],
@@ -277,4 +329,4 @@ def _seen(message: Message, name: str) -> Any:
     try:
         return message.json()
     except ValueError:
-        return (message.value or b"").decode()
+        return message.value

@@ -57,7 +57,7 @@ def _fetched(names: Sequence[str]) -> bool:
 def _serve() -> None:
     with kafka.running() as broker, flink.running() as cluster:
         print(
-            f"\nFlink at http://127.0.0.1:{cluster.rest}, two TaskManagers with two slots each; logs in {cluster.folder}"
+            f"\nFlink: http://127.0.0.1:{cluster.rest}, two TaskManagers of two slots; logs in {cluster.folder}"
             "\nIn another terminal:\n\n"
             f"export KAFKA={broker.servers}\n"
             f"export FLINK='{' '.join(cluster.flags)}'\n"
