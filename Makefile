@@ -35,7 +35,7 @@ demo: $(VENV)/installed ## Run the sign-up flow on 10,000 generated sign-ups, th
 	@echo; echo 'The mails are a Maildir: mutt -f demo/outbox, or any mail program. The queues are one SQLite file.'
 
 test: $(VENV)/installed-dev ## Run all tests; what they need is installed first
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --reruns 1 --rerun-except AssertionError -rR $(TESTS)
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup --reruns 1 --rerun-except AssertionError -rR $(TESTS)
 
 lint: $(VENV)/installed-dev ## Check style and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
@@ -43,7 +43,7 @@ lint: $(VENV)/installed-dev ## Check style and types
 bench: $(VENV)/installed-dev ## Measure the batch path against plain Beam
 	@for file in bench/*.py; do echo "== $$file"; $(BIN)/python -m bench.$$(basename $$file .py) || exit 1; done
 
-servers: $(VENV)/installed-dev ## Fetch and build the real servers that the tests start
+servers: $(VENV)/installed-dev ## Start Kafka and a Flink cluster, until Ctrl-C, and say what sends a pipeline there
 	@$(BIN)/python -m tests.servers
 
 templates: $(VENV)/installed ## Write templates/*.json, providers.yaml and their docs anew, from what is declared

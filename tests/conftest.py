@@ -9,8 +9,8 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_patterns.transforms.workers.spawner import Spawner
 
+from .servers import flink, prism
 from .servers import kafka as kafka_server
-from .servers import prism
 from .servers import pubsub as pubsub_server
 
 
@@ -36,6 +36,26 @@ def prism_endpoint() -> Iterator[str]:
     """A running Prism."""
     with prism.running() as endpoint:
         yield endpoint
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """One process runs all tests of a file; those that use the Flink cluster say that they are one group."""
+    if item.get_closest_marker("xdist_group") is None:
+        item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+
+
+@pytest.fixture(scope="session")
+def flink_cluster() -> Iterator[flink.Cluster]:
+    """A running Flink cluster, shared by the tests marked xdist_group("flink")."""
+    with flink.running() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def flink_streams(flink_cluster: flink.Cluster) -> Iterator[flink.Cluster]:
+    """The same for streams, which a test leaves running."""
+    yield flink_cluster
+    flink_cluster.cancel()
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,6 @@
 """A bounded flow with dead letters on a real Flink cluster: two TaskManagers, workers in processes of their own."""
 
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +14,7 @@ from beam_patterns.transforms.queues import CommitOffsets, Message, ReadFromQueu
 
 from .servers import flink
 
-pytestmark = pytest.mark.integration
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[flink.Cluster]:
-    """One cluster for all tests here."""
-    with flink.running() as cluster:
-        yield cluster
+pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("flink")]
 
 
 def is_divisor(order: dict[str, Any]) -> bool:
@@ -57,15 +49,15 @@ def values(database: str, topic: str) -> Counter[int]:
 
 
 def test_a_flow_on_flink_writes_each_record_once_commits_and_finds_nothing_the_second_time(
-    cluster: flink.Cluster, tmp_path: Path
+    flink_cluster: flink.Cluster, tmp_path: Path
 ) -> None:
     database = f"sqlite://{tmp_path}/queues.db"
     writer = open_queue(f"{database}?topic=orders").writer()
     writer.write([Message.of({"n": n}) for n in range(10_000)])
     writer.flush()
     writer.close()
-    assert run(cluster, database) == {"in": 10_000, "out": 6_000, "dropped": 2_000, "dead": 2_000}
+    assert run(flink_cluster, database) == {"in": 10_000, "out": 6_000, "dropped": 2_000, "dead": 2_000}
     assert values(database, "out") == Counter(n for n in range(10_000) if n % 5 > 1)
     assert values(database, "dead") == Counter(range(0, 10_000, 5))
-    assert run(cluster, database) == {"in": 0, "out": 0, "dropped": 0, "dead": 0}
+    assert run(flink_cluster, database) == {"in": 0, "out": 0, "dropped": 0, "dead": 0}
     assert values(database, "out").total() == 6_000

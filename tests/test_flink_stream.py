@@ -1,8 +1,6 @@
 """A stream on a real Flink cluster: TaskManagers that are killed, and a stop with a savepoint that is gone on from."""
 
-import json
-import urllib.request
-from collections.abc import Iterator
+import time
 from typing import Any
 
 import apache_beam as beam
@@ -18,37 +16,7 @@ from tests.queues.test_kafka_stream import kept, values
 from .servers import flink, wait_until
 from .servers.kafka import Cluster as Kafka
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[flink.Cluster]:
-    """One cluster for all tests here."""
-    with flink.running() as cluster:
-        yield cluster
-
-
-def ask(cluster: flink.Cluster, path: str, **body: Any) -> Any:
-    """Flink's own API."""
-    data = json.dumps(body).encode() if body else None
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{cluster.rest}{path}", data, {"Content-Type": "application/json"}
-    )
-    with urllib.request.urlopen(request, timeout=60) as answer:
-        return json.load(answer)
-
-
-def running_job(cluster: flink.Cluster) -> str:
-    """The one that runs."""
-    found: list[str] = []
-
-    def one_runs() -> bool:
-        found[:] = [job["id"] for job in ask(cluster, "/jobs")["jobs"] if job["status"] == "RUNNING"]
-        return bool(found)
-
-    wait_until(one_runs, "a running job")
-    (job,) = found
-    return job
+pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("flink"), pytest.mark.timeout(900)]
 
 
 def start(cluster: flink.Cluster, source: str, target: str, savepoint: str | None = None) -> PipelineResult:
@@ -65,11 +33,11 @@ def start(cluster: flink.Cluster, source: str, target: str, savepoint: str | Non
 
 def stopped(cluster: flink.Cluster, job: str) -> str:
     """Stops a job; where its savepoint is."""
-    trigger = ask(cluster, f"/jobs/{job}/stop", drain=False)["request-id"]
+    trigger = cluster.ask(f"/jobs/{job}/stop", drain=False)["request-id"]
     state: dict[str, Any] = {}
 
     def completed() -> bool:
-        state.update(ask(cluster, f"/jobs/{job}/savepoints/{trigger}"))
+        state.update(cluster.ask(f"/jobs/{job}/savepoints/{trigger}"))
         return state["status"]["id"] == "COMPLETED"
 
     wait_until(completed, "the savepoint")
@@ -77,7 +45,7 @@ def stopped(cluster: flink.Cluster, job: str) -> str:
 
 
 def test_a_stream_survives_killed_task_managers_and_goes_on_from_a_savepoint(
-    cluster: flink.Cluster, kafka: Kafka
+    flink_streams: flink.Cluster, kafka: Kafka
 ) -> None:
     source, target = kafka.topic(3), kafka.topic(2)
     queues = kafka.uri(source, group="flink"), kafka.uri(target)
@@ -87,16 +55,18 @@ def test_a_stream_survives_killed_task_managers_and_goes_on_from_a_savepoint(
         wanted = kept(range(numbers.stop))
         wait_until(lambda: written(kafka, target) >= len(wanted) and values(kafka, target) >= wanted, f"{numbers}", 300)
 
-    start(cluster, *queues)
+    start(flink_streams, *queues)
     arrive(range(2_000))
-    for task_manager in list(cluster.task_managers):  # One of them may have no part of the job.
+    for task_manager in list(flink_streams.task_managers):  # One of them may have no part of the job.
         task_manager.kill()
-        cluster.add_task_manager()
+        flink_streams.add_task_manager()
+    killed = time.monotonic()
     arrive(range(2_000, 4_000))
+    print(f"recovered {time.monotonic() - killed:.1f} s after the last kill")
 
-    savepoint = stopped(cluster, running_job(cluster))
+    savepoint = stopped(flink_streams, flink_streams.running_job())
     publish(kafka.uri(source), orders(range(4_000, 5_000)))
-    start(cluster, *queues, savepoint)
+    start(flink_streams, *queues, savepoint)
     arrive(range(5_000, 6_000))
 
     results = everything(kafka, target)

@@ -6,8 +6,12 @@ from typing import Any, NamedTuple
 
 import apache_beam as beam
 from apache_beam.pipeline import AppliedPTransform, PipelineVisitor
+from apache_beam.portability.api import beam_job_api_pb2
+from apache_beam.runners.portability.portable_runner import PipelineResult
 
 from beam_patterns.transforms.core.routing import Pattern
+
+from .counts import Key, summed
 
 __all__ = ["Balance", "Step", "counters_of"]
 
@@ -84,18 +88,31 @@ class Balance(NamedTuple):
                 yield f"{step.label}: {-step.missing:,} more came out than the {step.came:,} that went in ({left})"
 
 
-def counters_of(result: Any, pipeline: beam.Pipeline | None = None) -> Counter[tuple[str, str, str]]:
+def counters_of(result: Any, pipeline: beam.Pipeline | None = None) -> Counter[Key]:
     """All counters of a run by step, namespace and name.
 
     Portable runners report a step by an id, for which the pipeline knows the label.
     """
     steps = pipeline.to_runner_api().components.transforms if pipeline else {}
-    counted: Counter[tuple[str, str, str]] = Counter()
+    if isinstance(result, PipelineResult):
+        return _of_job_server(result, steps)
+    counted: Counter[Key] = Counter()
     for metric in result.metrics().query()["counters"]:
         step = metric.key.step or ""
         label = steps[step].unique_name if step in steps else step
         counted[label, metric.key.metric.namespace, metric.key.metric.name] += metric.result or 0
     return counted
+
+
+def _of_job_server(result: PipelineResult, steps: Any) -> Counter[Key]:
+    """Not `result.metrics()`.
+
+    That repeats its first answer when the run has gone on, and of a step that is part of several stages (Flink puts
+    what follows a Flatten into the stage of each input) it keeps one stage's counters.
+    """
+    request = beam_job_api_pb2.GetJobMetricsRequest(job_id=result._job_id)
+    metrics = result._job_service.GetJobMetrics(request).metrics
+    return Counter({**summed(steps, metrics.attempted), **summed(steps, metrics.committed)})
 
 
 class _Composites(PipelineVisitor):

@@ -9,7 +9,7 @@ from typing import Any
 
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
-__all__ = ["Counts", "DirectRunner"]
+__all__ = ["Counts", "DirectRunner", "Key", "summed"]
 
 _USER_COUNTER = "beam:metric:user:sum_int64:v1"
 #: A pattern's counter: the step that counts, the pattern's class, in or out or ...
@@ -46,7 +46,7 @@ class Counts:
         """The bundle is done, and these are its metrics."""
         with self._lock:
             self._running = None
-            self._done += _counters(names, infos)
+            self._done += summed(names, infos)
 
     def cut_off(self) -> None:
         """The bundle will not end; what it has counted by now is all that will be known of it."""
@@ -79,7 +79,7 @@ class Counts:
             cells = [processor.monitoring_infos() for worker in workers for processor in _active(worker)]
         except Exception:  # The bundle ends while we look, or Beam has changed inside: the next look will tell.
             return Counter()
-        return sum((_counters(names, infos) for infos in cells), Counter())
+        return sum((summed(names, infos) for infos in cells), Counter())
 
 
 class DirectRunner(FnApiRunner):
@@ -108,7 +108,8 @@ def _active(handler: Any) -> list[Any]:
     return [processor for _, processor in list(found)]
 
 
-def _counters(names: Any, infos: Iterable[Any]) -> Counter[Key]:
+def summed(names: Any, infos: Iterable[Any]) -> Counter[Key]:
+    """The patterns' counters among a worker's or a job server's metrics, with the labels of the steps."""
     counted: Counter[Key] = Counter()
     for info in infos:
         if info.urn == _USER_COUNTER:

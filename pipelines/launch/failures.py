@@ -12,6 +12,8 @@ __all__ = ["sentence", "was_interrupted"]
 #: Errors that are made for people; a runner may have wrapped them or turned them into text.
 _OURS = (QueueError, ElementError, BreakerError, ValueError)
 _AUGMENTED = re.compile(r"\s*\[while running '[^']*'\]")
+#: What a worker in another process raised, inside the text of what the runner made of it.
+_IN_TRACE = re.compile(r"Traceback \(most recent call last\):\n(?:[ \t].*\n)+(?:[\w.]*\.)?(\w+): (.+)")
 _IN_TEXT = re.compile(
     r"^(?:[\w.]*\.)?(QueueError|UnreadableError|ElementError|BreakerError|ValueError|\w+Error|\w+Exception): (.+)", re.M
 )
@@ -22,6 +24,8 @@ def sentence(error: BaseException) -> str:
 
     >>> sentence(RuntimeError("Traceback ...\\nx.y.QueueError: no broker at a:9092 [while running 'R']"))
     'no broker at a:9092'
+    >>> sentence(RuntimeError("x.JobException: y: Traceback (most recent call last):\\n  at a\\nlib.Invalid: no row"))
+    'Invalid: no row'
     """
     for cause in _causes(error):
         if isinstance(cause, _OURS):
@@ -31,8 +35,9 @@ def sentence(error: BaseException) -> str:
     for name, text in said:
         if name in ours:
             return _clean(text)
-    if said:
-        return f"{said[0][0]}: {_clean(said[0][1])}"
+    told = _IN_TRACE.findall(str(error)) or said
+    if told:
+        return f"{told[0][0]}: {_clean(told[0][1])}"
     first = next(_causes(error))
     return f"{type(first).__name__}: {_clean(str(first).strip().partition(chr(10))[0]) or 'no message'}"
 

@@ -211,16 +211,6 @@ def test_kills_repeat_at_most_what_was_in_flight_and_lose_nothing(place: Place) 
 
 
 @pytest.mark.integration
-def test_prism_does_the_same(place: Place, prism_endpoint: str) -> None:
-    place.put("orders", order("1", "email", "sms"), order("2"))
-    prism = {"runner": "PortableRunner", "job_endpoint": prism_endpoint, "environment_type": "LOOPBACK"}
-    assert place.run(**prism) == 0
-    assert [mail["To"] for mail in place.mails()] == ["Ann Smith <1@example.com>"]
-    assert [text["order_id"] for text in place.data("texts")] == ["1"]
-    assert [data["order_id"] for data in place.data("untold")] == ["2"]
-
-
-@pytest.mark.integration
 def test_servers_that_are_down_make_dead_letters_that_can_be_told_later(place: Place) -> None:
     place.put("orders", order("1", "email", "sms"))
     with Provider() as provider, _smtp() as smtp:

@@ -211,17 +211,6 @@ def test_a_large_video_is_made_in_every_size(folders: OutputFolders) -> None:
 
 
 @pytest.mark.integration
-def test_prism_does_the_same(folders: OutputFolders, prism_endpoint: str) -> None:
-    make(Path(folders.root, "a.mp4"), (1280, 720), frames=10)
-    Path(folders.root, "b.mp4").write_text("no video")
-    prism = ["--runner=PortableRunner", f"--job_endpoint={prism_endpoint}", "--environment_type=LOOPBACK"]
-    assert run(["--videos", folders.root, "--output", folders.output, *prism]) == 0
-    made = [(made["file"], made["height"]) for made in manifest(Path(folders.output), "a.mp4")["renditions"]]
-    assert made == [("1080p.mp4", 720), ("mobile.mp4", 480)]
-    assert [Path(letter["payload"]).name for letter in dead_letters(Path(folders.output))] == ["b.mp4"]
-
-
-@pytest.mark.integration
 def test_a_run_that_is_killed_again_and_again_ends_with_every_output_complete(folders: OutputFolders) -> None:
     output = Path(folders.output)
     names = [make(Path(folders.root, f"{number:02}.mp4"), (640, 360), frames=100).name for number in range(30)]

@@ -222,17 +222,6 @@ def test_folders_below_keep_their_names(tmp_path: Path) -> None:
 
 
 @pytest.mark.integration
-def test_prism_does_the_same(tmp_path: Path, prism_endpoint: str) -> None:
-    (tmp_path / "videos").mkdir()
-    make(tmp_path / "videos" / "a.mp4")
-    (tmp_path / "videos" / "b.mp4").write_text("no video")
-    prism = ["--runner=PortableRunner", f"--job_endpoint={prism_endpoint}", "--environment_type=LOOPBACK"]
-    assert run(["--videos", f"{tmp_path}/videos", "--output", f"{tmp_path}/out", *prism]) == 0
-    assert len(facts(tmp_path / "out", "a.mp4")["frames"]) == 12
-    assert [Path(letter["payload"]).name for letter in dead_letters(tmp_path / "out")] == ["b.mp4"]
-
-
-@pytest.mark.integration
 def test_a_run_that_is_killed_again_and_again_ends_with_every_output_complete(tmp_path: Path) -> None:
     videos, output = tmp_path / "videos", tmp_path / "out"
     videos.mkdir()

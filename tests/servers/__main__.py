@@ -1,6 +1,11 @@
-"""make servers: fetches and builds what the tests start, so that no test has to wait for it."""
+"""make servers: a Kafka broker and a Flink cluster for a person, until Ctrl-C, and what sends a pipeline there.
 
+python -m tests.servers --fetch fetches and builds everything that tests start, and starts nothing.
+"""
+
+import signal
 import sys
+from collections.abc import Sequence
 
 import pytest
 
@@ -12,23 +17,58 @@ _PARTS = {
     "Prism": prism.build,
     "Kafka": kafka.jars,
     "Flink": flink.flink_home,
-    "Flink job server": flink.job_server_jars,
+    "Flink job server": flink.job_server,
     "Dependencies of the Dataflow image": image.dependencies,
 }
+_STARTED = ("Kafka", "Flink", "Flink job server")
 
 
-def main() -> int:
+def main(argv: Sequence[str]) -> int:
+    """The exit code: 1 if a tool was missing."""
+    if argv not in ([], ["--fetch"]):
+        print(f"usage: python -m tests.servers [--fetch], not {' '.join(argv)}", file=sys.stderr)
+        return 2
+    only_fetch = bool(argv)
+    if not _fetched(list(_PARTS) if only_fetch else _STARTED):
+        return 1
+    if only_fetch:
+        print(f"all kept in {CACHE}")
+        return 0
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        _serve()
+    except KeyboardInterrupt:
+        print("ended")
+    return 0
+
+
+def _fetched(names: Sequence[str]) -> bool:
     """One line per component; those whose tools are missing are named."""
     missing = 0
-    for name, fetch in _PARTS.items():
+    for name in names:
         try:
-            print(f"{name}: {fetch()}", flush=True)
+            print(f"{name}: {_PARTS[name]()}", flush=True)
         except pytest.skip.Exception as reason:
             missing += 1
             print(f"{name}: {reason}", file=sys.stderr)
-    print(f"all kept in {CACHE}")
-    return 1 if missing else 0
+    return not missing
+
+
+def _serve() -> None:
+    with kafka.running() as broker, flink.running() as cluster:
+        print(
+            f"\nFlink: http://127.0.0.1:{cluster.rest}, two TaskManagers of two slots; logs in {cluster.folder}"
+            "\nIn another terminal:\n\n"
+            f"export KAFKA={broker.servers}\n"
+            f"export FLINK='{' '.join(cluster.flags)}'\n"
+            f"export FLINK_REST=http://127.0.0.1:{cluster.rest}\n"
+            f"export FLINK_RUNNER='{' '.join(cluster.runner_flags)}'\n\n"
+            "Ctrl-C ends all of it.",
+            flush=True,
+        )
+        while True:
+            signal.pause()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

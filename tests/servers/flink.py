@@ -4,19 +4,26 @@ Beam's fat job-server jars and runners newer than 2.70 are not in the registries
 flink-pom.xml together run pipelines of newer Python SDKs.
 """
 
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+import urllib.request
+import zipfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
-from . import CACHE, free_port, listens, need, once, wait_until
+from . import CACHE, die_with_parent, free_port, listens, need, once, wait_until
 
 _POM = Path(__file__).with_name("flink-pom.xml")
 _FLINK = "1.19.3"
+_MAIN = "org.apache.beam.runners.flink.FlinkJobServerDriver"
+_OPENED = [f"java.base/java.{name}" for name in ("lang", "util", "nio", "time")]
 _CONFIG = """
 rest.port: {rest}
 rest.bind-address: 127.0.0.1
@@ -42,7 +49,10 @@ state.backend.type: hashmap
 state.checkpoints.dir: file://{folder}/checkpoints
 state.savepoints.dir: file://{folder}/savepoints
 env.java.opts.all: {opens}
+classloader.resolve-order: parent-first
 """
+#: What of the job server is Flink's client, or must see it.
+_CLIENT = ("flink-", "beam-runners-flink")
 
 
 class Cluster:
@@ -50,7 +60,7 @@ class Cluster:
 
     def __init__(self, folder: Path, stack: ExitStack) -> None:
         self.rest, self.job, self._artifacts, self.workers = (free_port() for _ in range(4))
-        self._folder, self._stack = folder, stack
+        self.folder, self._stack = folder, stack
         self.task_managers: list[subprocess.Popen[bytes]] = []
 
     @property
@@ -60,27 +70,60 @@ class Cluster:
             "--runner=PortableRunner",
             f"--job_endpoint=localhost:{self.job}",
             f"--artifact_endpoint=localhost:{self._artifacts}",
-            "--environment_type=EXTERNAL",
-            f"--environment_config=localhost:{self.workers}",
-            "--parallelism=2",
+            *self._workers,
         ]
+
+    @property
+    def runner_flags(self) -> list[str]:
+        """The same with a job server that the run starts for itself."""
+        return [
+            "--runner=FlinkRunner",
+            f"--flink_master=localhost:{self.rest}",
+            f"--flink_job_server_jar={job_server()}",
+            *self._workers,
+        ]
+
+    @property
+    def _workers(self) -> list[str]:
+        return ["--environment_type=EXTERNAL", f"--environment_config=localhost:{self.workers}", "--parallelism=2"]
+
+    def ask(self, path: str, method: str | None = None, **body: Any) -> Any:
+        """Flink's own API."""
+        data = json.dumps(body).encode() if body else None
+        url = f"http://127.0.0.1:{self.rest}{path}"
+        request = urllib.request.Request(url, data, {"Content-Type": "application/json"}, method=method)
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return json.loads(answer.read() or b"null")
+
+    def running_job(self) -> str:
+        """The one that runs, soon."""
+        wait_until(lambda: bool(self._jobs("RUNNING")), "a running job")
+        (job,) = self._jobs("RUNNING")
+        return job
+
+    def cancel(self) -> None:
+        """Ends all jobs."""
+        for job in self._jobs():
+            self.ask(f"/jobs/{job}", "PATCH")
+        wait_until(lambda: not self._jobs(), "the end of all jobs")
+
+    def _jobs(self, *states: str) -> list[str]:
+        over = ("FINISHED", "FAILED", "CANCELED")
+        jobs = self.ask("/jobs")["jobs"]
+        return [job["id"] for job in jobs if (job["status"] in states if states else job["status"] not in over)]
 
     def start(self, task_managers: int, slots: int) -> None:
         """Returns when jobs are accepted."""
         self._configure(slots)
+        ports = [f"--job-port={self.job}", f"--artifact-port={self._artifacts}", "--expansion-port=0"]
         self._popen(["bin/jobmanager.sh", "start-foreground"], "jobmanager")
         for _ in range(task_managers):
             self.add_task_manager()
-        libs = f"{job_server_jars()}/*"
-        opens = [f"--add-opens=java.base/java.{name}=ALL-UNNAMED" for name in ("lang", "util", "nio", "time")]
-        main = "org.apache.beam.runners.flink.FlinkJobServerDriver"
-        ports = [f"--job-port={self.job}", f"--artifact-port={self._artifacts}", "--expansion-port=0"]
-        master = f"--flink-master=localhost:{self.rest}"
-        self._popen([need("java"), "-Xmx512m", *opens, "-cp", libs, main, master, *ports], "job-server")
+        self._popen([*_job_server_command(), f"--flink-master=localhost:{self.rest}", *ports], "job-server")
         pool = [sys.executable, "-m", "apache_beam.runners.worker.worker_pool_main", f"--service_port={self.workers}"]
         self._popen(pool, "worker-pool")
         for port, what in ((self.rest, "Flink"), (self.job, "Beam's job server"), (self.workers, "the worker pool")):
-            wait_until(lambda port=port: listens(port), f"{what} (logs in {self._folder})")
+            wait_until(lambda port=port: listens(port), f"{what} (logs in {self.folder})")
 
     def add_task_manager(self) -> None:
         """One more, such as in place of one that was killed."""
@@ -88,12 +131,15 @@ class Cluster:
 
     def _configure(self, slots: int) -> None:
         home = flink_home()
-        conf = self._folder / "conf"
+        conf = self.folder / "conf"
         shutil.copytree(home / "conf", conf)
         stock = (conf / "config.yaml").read_text().splitlines()
         (opens,) = [line.strip().removeprefix("all: ") for line in stock if line.strip().startswith("all: --add")]
-        text = _CONFIG.format(rest=self.rest, rpc=free_port(), slots=slots, folder=self._folder, opens=opens)
+        text = _CONFIG.format(rest=self.rest, rpc=free_port(), slots=slots, folder=self.folder, opens=opens)
         (conf / "config.yaml").write_text(text)
+        (self.folder / "lib").mkdir()
+        for jar in _cluster_jars():
+            (self.folder / "lib" / jar.name).symlink_to(jar)
 
     def _popen(self, command: list[object], name: str) -> subprocess.Popen[bytes]:
         environment = {
@@ -101,13 +147,19 @@ class Cluster:
             # The pool starts plain `python`: with another one first on the path a job would hang without a word.
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "PYTHONPATH": str(Path(__file__).parent.parent.parent),
-            "FLINK_CONF_DIR": str(self._folder / "conf"),
-            "FLINK_LOG_DIR": str(self._folder / "log"),
-            "FLINK_PID_DIR": str(self._folder),
+            "FLINK_CONF_DIR": str(self.folder / "conf"),
+            "FLINK_LIB_DIR": str(self.folder / "lib"),
+            "FLINK_LOG_DIR": str(self.folder / "log"),
+            "FLINK_PID_DIR": str(self.folder),
         }
-        log = self._stack.enter_context((self._folder / f"{name}.log").open("ab"))
+        log = self._stack.enter_context((self.folder / f"{name}.log").open("ab"))
         process = subprocess.Popen(
-            [str(part) for part in command], env=environment, cwd=flink_home(), stdout=log, stderr=log
+            [str(part) for part in command],
+            env=environment,
+            cwd=flink_home(),
+            stdout=log,
+            stderr=log,
+            preexec_fn=die_with_parent,
         )
         self._stack.callback(process.wait)
         self._stack.callback(process.kill)
@@ -123,12 +175,45 @@ def flink_home() -> Path:
     return folder / "pyflink"
 
 
-def job_server_jars() -> Path:
-    """Beam's job server for Flink, in parts."""
-    folder = CACHE / "beam-flink-job-server"
+def job_server() -> Path:
+    """Beam's job server for Flink, in parts: a jar that names them, for `java -jar` and --flink_job_server_jar."""
+    folder = CACHE / "flink-job-server-2.70.0"
+    once(folder, lambda: _build_job_server(folder))
+    return folder / "job-server.jar"
+
+
+def _build_job_server(folder: Path) -> None:
     goal = ["dependency:copy-dependencies", f"-DoutputDirectory={folder / 'libs'}", "-DincludeScope=runtime"]
-    once(folder, lambda: subprocess.run([need("mvn"), "-q", "-B", "-f", _POM, *goal], check=True, capture_output=True))
-    return folder / "libs"
+    subprocess.run([need("mvn"), "-q", "-B", "-f", _POM, *goal], check=True, capture_output=True)
+    manifest = {
+        "Manifest-Version": "1.0",
+        "Main-Class": _MAIN,
+        "Add-Opens": " ".join(_OPENED),
+        "Class-Path": " ".join(f"libs/{jar.name}" for jar in sorted((folder / "libs").glob("*.jar"))),
+    }
+    # A line has 72 bytes at most and goes on in the next one behind a space.
+    lines = (re.sub("(.{70})(?=.)", r"\1\n ", f"{name}: {value}") for name, value in manifest.items())
+    with zipfile.ZipFile(folder / "job-server.jar", "w") as jar:
+        jar.writestr("META-INF/MANIFEST.MF", "".join(f"{line}\n" for line in lines))
+
+
+def _cluster_jars() -> Iterator[Path]:
+    """The cluster has Beam in its own lib folder: loading it anew for each job takes most of a small job's time."""
+    yield from (jar for jar in (flink_home() / "lib").glob("*.jar") if jar.name.startswith(("flink-dist", "log4j")))
+    yield from (jar for jar in _job_server_jars() if not jar.name.startswith(("flink-", "slf4j-simple")))
+
+
+def _job_server_command() -> list[object]:
+    """As `java -jar` of `job_server()`, but what is on the boot class path is not sent to the cluster with each job."""
+    jars = _job_server_jars()
+    client = [jar for jar in jars if jar.name.startswith(_CLIENT)]
+    boot = ":".join(str(jar) for jar in jars if jar not in client)
+    opens = [f"--add-opens={package}=ALL-UNNAMED" for package in _OPENED]
+    return [need("java"), "-Xmx512m", *opens, f"-Xbootclasspath/a:{boot}", "-cp", ":".join(map(str, client)), _MAIN]
+
+
+def _job_server_jars() -> list[Path]:
+    return sorted((job_server().parent / "libs").glob("*.jar"))
 
 
 @contextmanager

@@ -1,9 +1,6 @@
 """A real Kafka broker in KRaft mode, from the jars of kafka-pom.xml; it can be killed and started again."""
 
-import ctypes
-import signal
 import subprocess
-import sys
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from . import CACHE, free_port, listens, need, once, wait_until
+from . import CACHE, die_with_parent, free_port, listens, need, once, wait_until
 
 if TYPE_CHECKING:
     from kafka import KafkaAdminClient
@@ -62,7 +59,7 @@ class Broker:
         """Starts its process."""
         command = [need("java"), *_SERVER, "-cp", jars(), "kafka.Kafka", str(self._config)]
         log = (self._folder / "broker.log").open("ab")
-        self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self._folder, preexec_fn=_die_with_parent)
+        self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self._folder, preexec_fn=die_with_parent)
 
     def await_ready(self) -> None:
         """Returns when it listens; one of several does so only when most of them run."""
@@ -166,12 +163,6 @@ def running(size: int = 1) -> Iterator[Cluster]:
             yield cluster
         finally:
             cluster.kill()
-
-
-def _die_with_parent() -> None:
-    """Tests that are killed leave no broker behind, where the system is Linux."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
 def _properties(folder: Path, node: int, port: int, voters: dict[int, int]) -> str:

@@ -41,6 +41,10 @@ class _WithAsides(BatchConverter):
         super().__init__(inner.batch_type, inner.element_type)
         self._inner = inner
 
+    def __reduce__(self) -> Any:
+        # In another process an Arrow converter has an element type that was made anew of its schema: so must this one.
+        return _WithAsides, (self._inner,)
+
     def produce_batch(self, elements: Any) -> Any:
         return self._inner.produce_batch(elements)
 

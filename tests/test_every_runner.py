@@ -1,0 +1,57 @@
+"""One command line, every runner: the same results, the same balance."""
+
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+
+from beam_patterns.pipelines.__main__ import pipelines
+
+from .runner_cases import CASES, filled, found, put
+
+_STEP = re.compile(r"(\S.*?)((?: +[\d,]+)+)(?:  .*)?")
+
+
+@pytest.fixture(
+    params=[
+        "DirectRunner",
+        pytest.param("Prism", marks=pytest.mark.integration),
+        pytest.param("Flink", marks=[pytest.mark.integration, pytest.mark.xdist_group("flink")]),
+    ]
+)
+def runner_flags(request: pytest.FixtureRequest) -> list[str]:
+    """What sends a pipeline to each runner."""
+    if request.param == "DirectRunner":
+        return []
+    if request.param == "Flink":
+        return request.getfixturevalue("flink_cluster").flags
+    endpoint = request.getfixturevalue("prism_endpoint")
+    return ["--runner=PortableRunner", f"--job_endpoint={endpoint}", "--environment_type=LOOPBACK"]
+
+
+def balance(shown: str) -> list[str]:
+    """The lines of the steps that had something to do, without the branches."""
+    lines = shown.partition("\nbalance: in = out")[0].partition("of which")[2].splitlines()[1:]
+    steps = (re.fullmatch(_STEP, line.rstrip()) for line in lines)
+    return [f"{step[1]} {' '.join(step[2].split())}" for step in steps if step and re.search("[1-9]", step[2])]
+
+
+@pytest.mark.usefixtures("spawner")
+@pytest.mark.parametrize("name", CASES)
+def test_a_pipeline_does_the_same_on_every_runner(
+    name: str, runner_flags: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    case = CASES[name]
+    for place, content in case.given.items():
+        put(tmp_path, place, content)
+    run = importlib.import_module(f"beam_patterns.pipelines.{name}").run
+    code = run([*(filled(argument, tmp_path) for argument in case.argv), *runner_flags])
+    shown = capsys.readouterr()
+    assert code == 0, shown.err
+    assert {place: found(tmp_path, place) for place in case.wanted} == case.wanted
+    assert balance(shown.out) == case.balance.split(", ")
+
+
+def test_every_pipeline_has_its_case() -> None:
+    assert sorted(CASES) == sorted(pipelines())
