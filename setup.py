@@ -35,6 +35,7 @@ setup(
         "beam_patterns.transforms.queues",
         "beam_patterns.transforms.workers",
         "beam_patterns.pipelines",
+        "beam_patterns.pipelines.files",
         "beam_patterns.pipelines.launch",
         "beam_patterns.pipelines.mail",
         "beam_patterns.pipelines.replay",
