@@ -11,24 +11,27 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import apache_beam as beam
 import numpy as np
 import pytest
 from PIL import Image
 
-from beam_patterns.pipelines.image_tagging import ImageTaggingOptions, run
+from beam_patterns.pipelines.image_tagging import ImageTaggingOptions, build, run
 from beam_patterns.pipelines.images.album import Album, ChangedError
 from beam_patterns.pipelines.images.pictures import BrokenImageError, read
 from beam_patterns.pipelines.images.vehicles import find_vehicles
 from beam_patterns.pipelines.images.work import Deleter, blurrer, tagger
+from beam_patterns.pipelines.report.flow import DATA, Flow
 from tests.servers import wait_until
 
 from .videos import ROOT, dead_letters
 
 _EXAMPLES = runpy.run_path(str(ROOT / "examples" / "traffic.py"))
 scene: Callable[..., Any] = _EXAMPLES["scene"]
-generate: Callable[[Path, int], dict[str, Any]] = _EXAMPLES["generate"]
 
-IMAGES = 10
+pytestmark = pytest.mark.usefixtures("spawner")
+
+IMAGES = 8
 NO_IMAGE = "no image that can be read: it is none of JPEG, PNG, WEBP, BMP, TIFF"
 BROKEN = {
     "cut-off.png": "the image is broken: image file is truncated",
@@ -40,7 +43,8 @@ BROKEN = {
 @pytest.fixture(scope="module")
 def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("traffic")
-    generate(folder, IMAGES)
+    command = [sys.executable, "examples/traffic.py", "--folder", str(folder), "--count", str(IMAGES)]
+    subprocess.run(command, check=True, capture_output=True, cwd=ROOT)
     return folder
 
 
@@ -58,13 +62,13 @@ def truth(generated: Path) -> dict[str, Any]:
 def tag(traffic: Path, *more: str) -> dict[str, Any]:
     """Runs the pipeline; the totals."""
     output = traffic.parent / "out"
-    assert run(["--images", str(traffic), "--output", str(output), "--quiet", *more]) == 0
+    assert run(["--images", str(traffic), "--output", str(output), "--quiet", "--shards=1", *more]) == 0
     return json.loads((output / "summary.json").read_bytes())
 
 
-def started(traffic: Path, *more: str) -> "subprocess.Popen[bytes]":
+def started(traffic: Path) -> "subprocess.Popen[bytes]":
     script = [sys.executable, str(ROOT / "pipelines" / "image_tagging.py"), "--quiet", "--delete_originals"]
-    arguments = ["--images", str(traffic), "--output", str(traffic.parent / "out"), *more]
+    arguments = ["--images", str(traffic), "--output", str(traffic.parent / "out"), "--shards=1"]
     return subprocess.Popen([*script, *arguments], start_new_session=True)
 
 
@@ -81,7 +85,7 @@ def spoil(traffic: Path) -> None:
 
 def test_totals_are_the_truth_and_originals_stay_unless_told_otherwise(traffic: Path, truth: dict[str, Any]) -> None:
     originals = names(traffic)
-    assert tag(traffic) == truth["totals"]
+    assert tag(traffic, "--shards=3") == truth["totals"]
     assert names(traffic) == originals == names(traffic.parent / "out" / "blurred")
     page = (traffic.parent / "out" / "index.html").read_text()
     assert page.count('<img src="blurred/scene-') == IMAGES
@@ -146,7 +150,7 @@ def test_what_is_no_image_is_a_dead_letter_and_stays_while_the_others_are_tagged
 def test_no_original_is_deleted_while_one_image_is_still_worked_on(traffic: Path, truth: dict[str, Any]) -> None:
     originals = names(traffic)
     os.mkfifo(traffic / "endless.png")  # Whoever reads it waits until somebody writes.
-    process = started(traffic, "--shards=1")
+    process = started(traffic)
     try:
         blurred = traffic.parent / "out" / "blurred"
         wait_until(lambda: blurred.exists() and names(blurred) == originals, "all others blurred")
@@ -160,13 +164,22 @@ def test_no_original_is_deleted_while_one_image_is_still_worked_on(traffic: Path
     assert json.loads((traffic.parent / "out" / "summary.json").read_bytes()) == truth["totals"]
 
 
+def test_everything_to_be_deleted_has_come_through_the_join() -> None:
+    p = beam.Pipeline("FnApiRunner")
+    build(p, ImageTaggingOptions(images="/images/*", output="/out", delete_originals=True))
+    edges = {(edge.source, edge.target) for edge in Flow.of(p).edges if edge.kind == DATA}
+    steps = ("Delete", "Copy", "Gather", "Join")
+    before = {step: {source for source, target in edges if target == step} for step in steps}
+    ways_in = {"Look", "Blur 0", "Blur 1"}
+    assert before == {"Delete": {"Copy"}, "Copy": {"Gather"}, "Gather": {"Join"}, "Join": ways_in}
+
+
 @pytest.mark.integration
 def test_a_run_that_is_killed_at_its_work_and_while_it_deletes_comes_to_the_same_totals(
     traffic: Path, truth: dict[str, Any]
 ) -> None:
     blurred = traffic.parent / "out" / "blurred"
     moments: tuple[Callable[[], bool], ...] = (
-        lambda: blurred.exists() and any(blurred.glob("*")),
         lambda: blurred.exists() and len(list(blurred.glob("scene*"))) >= IMAGES // 2,
         lambda: len(names(traffic)) < IMAGES,
         lambda: len(names(traffic)) == 0,
@@ -189,7 +202,7 @@ def test_a_run_that_is_killed_at_its_work_and_while_it_deletes_comes_to_the_same
 def test_prism_does_the_same(traffic: Path, truth: dict[str, Any], prism_endpoint: str) -> None:
     spoil(traffic)
     prism = ["--runner=PortableRunner", f"--job_endpoint={prism_endpoint}", "--environment_type=LOOPBACK"]
-    assert tag(traffic, "--delete_originals", *prism) == truth["totals"]
+    assert tag(traffic, "--delete_originals", "--shards=2", *prism) == truth["totals"]
     assert names(traffic) == sorted(BROKEN)
     assert len(dead_letters(traffic.parent / "out")) == len(BROKEN)
 
