@@ -36,6 +36,8 @@ setup(
         "beam_patterns.transforms.workers",
         "beam_patterns.pipelines",
         "beam_patterns.pipelines.beam_yaml",
+        "beam_patterns.pipelines.files",
+        "beam_patterns.pipelines.images",
         "beam_patterns.pipelines.launch",
         "beam_patterns.pipelines.mail",
         "beam_patterns.pipelines.replay",
@@ -64,6 +66,7 @@ setup(
     extras_require={
         "dataflow": ["apache-beam[gcp]>=2.76,<3"],
         "fast": ["confluent-kafka"],
+        "images": ["pillow"],
         "report": ["matplotlib"],
         "video": ["av>=18", "pillow"],
         "yaml": ["apache-beam[yaml]>=2.76,<3"],

@@ -26,7 +26,7 @@ from pathlib import Path
 import apache_beam as beam
 from apache_beam.transforms.error_handling import ErrorHandler
 
-from beam_patterns.pipelines.video.find import FindVideos, VideoPattern
+from beam_patterns.pipelines.files.find import FilePattern, FindFiles
 from beam_patterns.pipelines.video.folders import OutputFolders
 from beam_patterns.pipelines.video.thumbnails import Thumbnailer
 from beam_patterns.pipelines.video_thumbnails import video_thumbnails
@@ -93,7 +93,7 @@ def pipeline(videos: Path, output: Path) -> tuple[float, float]:
     work = Timed(OutputFolders(str(videos), str(output)), FRAMES, SIZE)
     with beam.Pipeline("FnApiRunner") as p:
         with ErrorHandler("Fail" >> beam.Map(_fail)) as dead:
-            found = p | "Find" >> FindVideos(VideoPattern.of(str(videos)))
+            found = p | "Find" >> FindFiles(FilePattern.of(str(videos)), "videos")
             made = video_thumbnails(found, work, dead=dead, timeout=600, force=True)
         _ = made | "Time" >> beam.Map(_note)
     return makespan(_SPANS), time.monotonic() - started

@@ -30,8 +30,8 @@ import apache_beam as beam
 from apache_beam.pvalue import PCollection
 from apache_beam.transforms.error_handling import ErrorHandler
 
+from beam_patterns.pipelines.files.find import FindFiles
 from beam_patterns.pipelines.launch.run import Places, launch
-from beam_patterns.pipelines.video.find import FindVideos
 from beam_patterns.pipelines.video.folders import OutputFolders
 from beam_patterns.pipelines.video.options import VideoOptions
 from beam_patterns.pipelines.video.renditions import Animator, Manifester, Probe, Renderer
@@ -71,7 +71,7 @@ def video_renditions(
 def build(p: beam.Pipeline, o: VideoRenditionsOptions) -> Places:
     """The flow between the folders that the options name, and where its results lie."""
     with ErrorHandler("DeadLetters" >> (DeadLetters() | "Park" >> WriteToQueue(o.letters))) as dead:
-        videos = p | "Find" >> FindVideos(o.pattern)
+        videos = p | "Find" >> FindFiles(o.pattern, "videos")
         video_renditions(videos, o.folders, dead=dead, timeout=o.timeout.total_seconds(), force=o.force)
     return {"renditions": o.folders.output, "dead letters": o.letters}
 

@@ -29,10 +29,11 @@ import apache_beam as beam
 from apache_beam.pvalue import AsIter, PCollection
 from apache_beam.transforms.error_handling import ErrorHandler
 
+from beam_patterns.pipelines.files.find import FindFiles
+from beam_patterns.pipelines.files.gallery import PAGE
 from beam_patterns.pipelines.launch.options import option
 from beam_patterns.pipelines.launch.run import Places, launch
-from beam_patterns.pipelines.video.find import FindVideos
-from beam_patterns.pipelines.video.gallery import PAGE, write_gallery
+from beam_patterns.pipelines.video.gallery import write_gallery
 from beam_patterns.pipelines.video.options import VideoOptions
 from beam_patterns.pipelines.video.thumbnails import Thumbnailer
 from beam_patterns.transforms import DeadLetter, DeadLetters, WorkQueue
@@ -69,7 +70,7 @@ def build(p: beam.Pipeline, o: VideoThumbnailsOptions) -> Places:
     """The flow between the folders that the options name, and where its results lie."""
     thumbnailer = Thumbnailer(o.folders, o.frames, o.size)
     with ErrorHandler("DeadLetters" >> DeadLetters()) as dead:
-        videos = p | "Find" >> FindVideos(o.pattern)
+        videos = p | "Find" >> FindFiles(o.pattern, "videos")
         made = video_thumbnails(videos, thumbnailer, dead=dead, timeout=o.timeout.total_seconds(), force=o.force)
     letters = dead.output()
     letters | "Park" >> WriteToQueue(o.letters)

@@ -9,7 +9,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_patterns.transforms.workers.spawner import Spawner
 
-from .servers import flink, prism
+from .servers import chromium, flink, prism
 from .servers import kafka as kafka_server
 from .servers import pubsub as pubsub_server
 
@@ -63,6 +63,13 @@ def kafka() -> Iterator[kafka_server.Cluster]:
     """A running Kafka broker, shared: make topics with `kafka.topic()`."""
     with kafka_server.running() as cluster:
         yield cluster
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[chromium.Browser]:
+    """A running Chromium: `with browser.page() as page`."""
+    with chromium.running(tmp_path_factory.mktemp("chromium")) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

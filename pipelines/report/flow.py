@@ -149,7 +149,8 @@ def _edges(steps: _Steps, count: Callable[[PCollection], int | None]) -> Iterato
         for pcollection in inputs:
             source, tag = made_by.get(pcollection, (target, None))
             if source is not target:
-                kind = DEAD if isinstance(source.transform, DeadLetters) else _kind(pcollection, tag)
+                failed = isinstance(source.transform, DeadLetters) or isinstance(target.transform, DeadLetters)
+                kind = DEAD if failed else _kind(pcollection, tag)
                 name = _name(source, pcollection) if kind == DATA else ""
                 yield Edge(source.full_label, target.full_label, name, kind, count(pcollection))
 
@@ -178,4 +179,4 @@ def _without(joints: set[str], edges: tuple[Edge, ...]) -> Iterator[Edge]:
         onward = tuple(e._replace(source=edge.source) for e in edges if e.source == edge.target)
         for after in _without(joints, tuple(e for e in edges if e.source in joints) + onward):
             if after.source == edge.source:
-                yield edge._replace(target=after.target)
+                yield edge._replace(target=after.target, kind=DEAD if after.kind == DEAD else edge.kind)

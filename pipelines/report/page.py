@@ -17,6 +17,8 @@ __all__ = ["Report", "render"]
 
 #: So much of a payload is shown; all of it can be saved from the page.
 _SHOWN = 2000
+#: Control characters, which a browser leaves out.
+_UNSEEN = {number: f"\\x{number:02x}" for number in (*range(9), *range(11, 32), 127)}
 
 
 class Times(NamedTuple):
@@ -159,7 +161,7 @@ def _payload(name: str, payload: bytes | None) -> str:
 
 
 def _text(value: bytes | None) -> str:
-    return (value or b"").decode("utf-8", "backslashreplace")
+    return (value or b"").decode("utf-8", "backslashreplace").translate(_UNSEEN)
 
 
 def _table(heads: tuple[str, str], rows: Mapping[str, str]) -> str:

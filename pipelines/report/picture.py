@@ -8,7 +8,7 @@ from .layout import Box, Layout, Way
 
 __all__ = ["svg"]
 
-_LETTERS = 22
+_LETTERS, _SMALLEST = 22, 0.75
 
 
 def svg(flow: Flow) -> str:
@@ -23,9 +23,9 @@ def svg(flow: Flow) -> str:
         ways.append(_way(way, edge, beside[edge[:2]]))
         beside[edge[:2]] += 1
     boxes = [_box(box, kinds[box.label], box.label in failing) for box in layout.boxes]
-    size = (
-        f'width="{layout.width:.0f}" height="{layout.height:.0f}" viewBox="0 0 {layout.width:.0f} {layout.height:.0f}"'
-    )
+    # A flow a little too wide is made smaller; one that would not be legible then is scrolled.
+    style = f"width:100%;max-width:{layout.width:.0f}px;min-width:{layout.width * _SMALLEST:.0f}px;height:auto"
+    size = f'viewBox="0 0 {layout.width:.0f} {layout.height:.0f}" style="{style}"'
     return (
         f'<svg role="img" aria-label="The flow, from left to right" {size}>\n<defs>{_ARROWS}</defs>\n'
         + "\n".join([*ways, *boxes])
@@ -63,7 +63,7 @@ def _text(edge: Edge) -> str:
     if edge.kind == CONTROL:
         return ""
     number = "" if edge.count is None else f"{edge.count:,}"
-    return f"{edge.name} {number}".strip()
+    return f"{edge.name}{':' if edge.name.isdigit() else ''} {number}".strip()
 
 
 def _box(box: Box, kind: str, failing: bool) -> str:

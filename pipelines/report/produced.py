@@ -29,9 +29,9 @@ class Image(NamedTuple):
 
 def images_in(places: Iterable[str], since: float) -> list[Image]:
     """The first pictures that were made since then, in the local folders that a run wrote to."""
-    return list(
-        islice((image for place in dict.fromkeys(map(_folder, places)) for image in _found(place, since)), _MOST)
-    )
+    folders = dict.fromkeys(map(_folder, places))
+    found = {path: image for folder in folders if folder for path, image in _found(folder, since)}
+    return list(found.values())[:_MOST]
 
 
 def _folder(place: str) -> Path | None:
@@ -42,8 +42,15 @@ def _folder(place: str) -> Path | None:
     return path if path.is_dir() else path.parent if path.is_file() else None
 
 
-def _found(folder: Path | None, since: float) -> Iterator[Image]:
-    for path in sorted(folder.rglob("*")) if folder else ():
-        kind = _KINDS.get(path.suffix.lower())
-        if kind and path.is_file() and path.stat().st_mtime >= since and path.stat().st_size <= _LARGEST:
-            yield Image(str(path.relative_to(folder)), kind, path.read_bytes())  # type: ignore[arg-type]
+def _found(folder: Path, since: float) -> Iterator[tuple[Path, Image]]:
+    for path in islice(_pictures(folder, since), _MOST):
+        yield path, Image(str(path.relative_to(folder)), _KINDS[path.suffix.lower()], path.read_bytes())
+
+
+def _pictures(folder: Path, since: float) -> Iterator[Path]:
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() in _KINDS and path.is_file():
+            said = path.stat()
+            # When it came there: what is made of a file may have that one's own time of modification.
+            if said.st_ctime >= since and said.st_size <= _LARGEST:
+                yield path

@@ -141,11 +141,11 @@ body { font: 16px/1.45 var(--font); background: var(--paper); color: var(--ink);
   padding: 16px }
 h1 { margin: .2em 0 0; font-size: 1.7rem } h2 { margin: 1.6em 0 .4em; font-size: 1.15rem }
 p { color: var(--soft); margin: .3em 0 }
-dl { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 10px; margin: 1em 0 }
-dl div, figure { background: var(--card); border-radius: 10px; padding: 10px 14px }
-dt { color: var(--soft); font-size: .85rem } dd { margin: 0; font-size: 1.15rem; font-weight: 600 }
+dl { display: flex; flex-wrap: wrap; gap: 10px; margin: 1em 0 } dl div { flex: 1 }
+dl div, figure { background: var(--card); border-radius: 10px; padding: 10px 12px }
+dt { color: var(--soft); font-size: .85rem } dd { margin: 0; font-size: 1.05rem; font-weight: 600; white-space: nowrap }
 figure { margin: 12px 0; overflow-x: auto } figcaption { font-weight: 600; margin-bottom: 4px }
-svg { width: 100%; min-width: 460px; height: auto }
+svg { width: 100%; min-width: 560px; height: auto }
 .wide { overflow-x: auto } table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums;
   font-size: .9rem } th, td { padding: 4px 8px; text-align: right; white-space: nowrap;
   border-bottom: 1px solid var(--grid) } th:first-child { text-align: left } thead th { color: var(--soft) }

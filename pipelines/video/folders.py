@@ -1,13 +1,9 @@
-"""Where what is made of a video lies, and how it gets there whole."""
+"""Where what is made of a video lies."""
 
-import os
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["OutputFolders", "Stamp", "replaced_file", "replaced_folder"]
+__all__ = ["OutputFolders", "Stamp"]
 
 
 class Stamp(NamedTuple):
@@ -40,38 +36,3 @@ class OutputFolders(NamedTuple):
     def folder(self, video: str) -> Path:
         """What is made of the video goes here."""
         return Path(self.output, self.name(video))
-
-
-@contextmanager
-def replaced_file(final: Path) -> Iterator[Path]:
-    """A file to write that takes its place when it is complete.
-
-    It has always the same name, so that what a killed attempt left is overwritten.
-    """
-    partial = final.with_name(f".{final.stem}.partial{final.suffix}")
-    partial.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        yield partial
-        os.replace(partial, final)  # noqa: PTH105 (Path.replace says the same)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-@contextmanager
-def replaced_folder(final: Path) -> Iterator[Path]:
-    """A folder to fill that takes its place when it is complete; a kill in between leaves the old one, or none."""
-    partial, old = (final.with_name(f".{final.name}.{state}") for state in ("partial", "old"))
-    _remove(partial, old)
-    partial.mkdir(parents=True)
-    try:
-        yield partial
-        if final.exists():
-            final.rename(old)
-        partial.rename(final)
-    finally:
-        _remove(partial, old)
-
-
-def _remove(*folders: Path) -> None:
-    for folder in folders:
-        shutil.rmtree(folder, ignore_errors=True)

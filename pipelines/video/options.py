@@ -6,9 +6,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import ClassVar
 
+from beam_patterns.pipelines.files.find import FilePattern
 from beam_patterns.pipelines.launch.options import Options, duration, option, queue, switch
 
-from .find import VideoPattern
 from .folders import OutputFolders
 
 __all__ = ["VideoOptions"]
@@ -50,22 +50,16 @@ class VideoOptions(Options):
             self.pattern  # noqa: B018 (a property that checks)
         except ValueError as error:
             raise ValueError(f"--videos: {error}") from None
-        if "://" in self.output:
-            raise ValueError(f"--output: {self.output} is no folder of this machine")
-        root, output = Path(self.pattern.root), Path(self.output).absolute()
-        if output == root or ("**" in self.pattern and root in output.parents):
-            raise ValueError(
-                f"--output: {self.output} is among the videos, which would be overwritten; take another folder"
-            )
+        self.pattern.refuse_among(self.output, "videos")
         queue(self.letters)
         for module, package in {"av": "av", "PIL": "pillow"}.items():
             if importlib.util.find_spec(module) is None:
                 raise ValueError(f"videos need the package {package}: pip install 'beam-patterns[video]'")
 
     @property
-    def pattern(self) -> VideoPattern:
+    def pattern(self) -> FilePattern:
         """Which files."""
-        return VideoPattern.of(self.videos)
+        return FilePattern.of(self.videos)
 
     @property
     def folders(self) -> OutputFolders:

@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from beam_patterns.pipelines.files.replaced import replaced_file
 from beam_patterns.transforms.queues import Message
 
-from .folders import OutputFolders, replaced_file
+from .folders import OutputFolders
 from .frames import save_moving, shots
 from .rungs import RUNGS, Rung
 from .source import opened

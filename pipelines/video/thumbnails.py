@@ -3,7 +3,9 @@
 import json
 from typing import Any, NamedTuple
 
-from .folders import OutputFolders, Stamp, replaced_folder
+from beam_patterns.pipelines.files.replaced import replaced_folder
+
+from .folders import OutputFolders, Stamp
 from .frames import save_moving, sheet, shots
 from .source import opened
 

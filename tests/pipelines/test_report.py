@@ -3,8 +3,6 @@
 import os
 import re
 import shlex
-import shutil
-import subprocess
 from base64 import b64decode
 from html import unescape
 from itertools import count
@@ -13,13 +11,16 @@ from typing import Any
 
 import apache_beam as beam
 import pytest
+from apache_beam.transforms.error_handling import ErrorHandler
 
 from beam_patterns.pipelines import __main__ as command_line
 from beam_patterns.pipelines import new_user_signup, replay_dead_letters
 from beam_patterns.pipelines.report import outline
 from beam_patterns.pipelines.report.flow import CONTROL, DATA, DEAD, Edge, Flow, Node, element_counts
 from beam_patterns.pipelines.report.layout import Layout
+from beam_patterns.pipelines.report.produced import images_in
 from beam_patterns.pipelines.report.show import show
+from beam_patterns.transforms import DeadLetters, Join, WorkQueue
 from beam_patterns.transforms.queues import Message, open_queue
 
 from . import reported
@@ -83,7 +84,7 @@ def test_the_replay_command_of_the_page_replays_what_it_says(tmp_path: Path) -> 
 def test_a_payload_is_in_the_page_byte_for_byte_and_shown_as_text(tmp_path: Path, payload: bytes) -> None:
     page = page_of(tmp_path, Message(payload, key=b"0", attributes=(("<i>", b"<b>\xff"),)))
     assert payloads(page) == [payload]
-    assert shown(page) == [payload[:8000].decode("utf-8", "backslashreplace")[:2000]]
+    assert shown(page) == [payload[:8000].decode("utf-8", "backslashreplace").replace("\0", "\\x00")[:2000]]
 
 
 def test_nothing_in_the_page_comes_from_elsewhere(tmp_path: Path) -> None:
@@ -113,6 +114,16 @@ def test_secrets_are_hidden_and_everything_else_is_told(tmp_path: Path) -> None:
     assert "The balance closes" in page
 
 
+def test_a_picture_is_shown_once_also_if_it_has_the_time_of_what_it_was_made_of(tmp_path: Path) -> None:
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made" / "a.png").write_bytes(b"PNG")
+    os.utime(tmp_path / "made" / "a.png", (0, 0))
+    places = [str(tmp_path / "made"), str(tmp_path), f"{tmp_path}/made/*.png"]
+    since = (tmp_path / "made" / "a.png").stat().st_ctime
+    assert [(image.name, image.data) for image in images_in(places, since)] == [("made/a.png", b"PNG")]
+    assert images_in(places, since + 1) == []
+
+
 def test_a_run_that_fails_is_reported_with_its_sentence(tmp_path: Path) -> None:
     page = tmp_path / "out.html"
     arguments = [f"--source={put(Message(b'1'))}", f"--dead_letters=sqlite://{tmp_path}?topic=dead"]
@@ -120,31 +131,6 @@ def test_a_run_that_fails_is_reported_with_its_sentence(tmp_path: Path) -> None:
     arguments[0] = f"--source={put(Message(b'1', key=b'0'))}"
     assert reported.run([*arguments, f"--report={page}"]) == 1
     assert f'<p class="bad">the database {tmp_path} is a folder, not a file; ' in page.read_text()
-
-
-def chromium() -> str:
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if not found:
-        reason = "needs Chromium: apt install chromium"
-        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
-    return found
-
-
-@pytest.mark.integration
-@pytest.mark.parametrize("width", [1200, 360])
-def test_a_browser_shows_awkward_payloads_as_text_without_an_error(tmp_path: Path, width: int) -> None:
-    browser = chromium()
-    failing = [Message(payload, key=b"%d" % i) for i, payload in enumerate(AWKWARD)]
-    page_of(tmp_path, *failing, Message(MARKUP, key=b"markup"), pictures=str(tmp_path))
-    flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--virtual-time-budget=5000"]
-    profile = [f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={width},800"]
-    command = [browser, *flags, *profile, "--dump-dom", (tmp_path / "out.html").as_uri()]
-    run = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
-    assert [line for line in run.stderr.splitlines() if "CONSOLE" in line] == []
-    assert "<title>reported, " in run.stdout
-    assert "hacked" not in re.findall(r"<title>([^<]*)</title>", run.stdout)[0]
-    assert sorted(payloads(run.stdout)) == sorted([*AWKWARD, MARKUP])
-    assert MARKUP.decode() in shown(run.stdout)
 
 
 # --- the flow
@@ -179,6 +165,15 @@ def test_a_flow_has_a_node_per_pattern_and_edges_with_names() -> None:
         ("Dead/DeadLetters", "Dead/Park", "", DEAD),
         *((source, "Commit", "", CONTROL) for source in ("Read", "Write long", "Write otherwise", "Dead/Park")),
     }
+
+
+def test_what_a_pattern_gives_up_leads_to_the_dead_letters_in_red_whatever_it_calls_it() -> None:
+    p = beam.Pipeline("FnApiRunner")
+    with ErrorHandler("Dead" >> DeadLetters()) as dead:
+        parts = p | beam.Create(["a"]) | "Work" >> WorkQueue(str).with_error_handler(dead)
+        _ = {"one": parts} | "Join" >> Join(key=len).with_error_handler(dead)
+    edges = {(e.source, e.target, e.kind) for e in Flow.of(p).edges}
+    assert edges >= {("Work", "Dead", DEAD), ("Join", "Dead", DEAD), ("Work", "Join", DATA)}
 
 
 def test_edges_are_counted_on_every_runner(pipeline: Any) -> None:

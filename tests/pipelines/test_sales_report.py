@@ -10,14 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import matplotlib.image
-import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
 from beam_patterns.pipelines.sales import charts
 from beam_patterns.pipelines.sales_report import run
-from tests.servers import need
 
 HEAD = "placed_at,region,product,quantity,amount\n"
 
@@ -129,26 +126,6 @@ def test_the_page_needs_nothing_else_and_takes_its_colours_from_the_viewer(tmp_p
     assert not re.search(r"#0[123]0[123]0", page)
     clips = re.findall(r'<clipPath id="([^"]+)"', page)
     assert len(clips) == len(set(clips))
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.integration
-def test_a_browser_shows_the_charts_and_has_nothing_to_complain_about(tmp_path: Path, scheme: str) -> None:
-    chromium = need("chromium")
-    generated(tmp_path, "--count", "2000")
-    page = report(tmp_path) / "report.html"
-    flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--enable-logging=stderr"]
-    shot = [f"--user-data-dir={tmp_path}/profile", "--window-size=900,1600", f"--screenshot={tmp_path}/page.png"]
-    dark = ["--force-dark-mode", "--blink-settings=preferredColorScheme=0"] if scheme == "dark" else []
-    seen = subprocess.run(
-        [chromium, *flags, *shot, *dark, page.as_uri()], capture_output=True, text=True, timeout=120, check=True
-    )
-    assert "CONSOLE" not in seen.stderr
-    picture = np.round(matplotlib.image.imread(tmp_path / "page.png")[:, :, :3] * 255).astype(int)
-    bar = {"light": (0x25, 0x63, 0xEB), "dark": (0x6E, 0xA8, 0xFE)}[scheme]
-    paper = {"light": (255, 255, 255), "dark": (0x12, 0x16, 0x1D)}[scheme]
-    assert (picture == bar).all(axis=2).sum() > 5_000
-    assert tuple(picture[0, 0]) == paper
 
 
 def test_charts_of_the_same_data_are_the_same_text() -> None:

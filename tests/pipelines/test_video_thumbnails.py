@@ -172,7 +172,7 @@ def test_every_good_video_gets_its_folder_and_every_bad_one_its_reason(
     assert "a name with spaces, ümlauts &amp; &lt;tags&gt;.mp4" in page
     assert "moov atom not found" in page
     assert "http" not in page.replace("data:image", "")
-    linked = [unquote(part.partition('"')[0]) for part in page.split('href="')[1:]]
+    linked = [unquote(part.partition('"')[0]) for part in page.split('<a href="')[1:]]
     assert sorted(linked) == sorted(f"{name}/sheet.jpg" for name in good)
 
     before = snapshot(output)

@@ -11,11 +11,12 @@ import pytest
 
 from tests.templates import image
 
-from . import CACHE, flink, kafka, prism
+from . import CACHE, chromium, flink, kafka, prism
 
 _PARTS = {
     "Prism": prism.build,
     "Kafka": kafka.jars,
+    "Chromium": chromium.build,
     "Flink": flink.flink_home,
     "Flink job server": flink.job_server,
     "Dependencies of the Dataflow image": image.dependencies,

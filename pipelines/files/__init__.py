@@ -1,0 +1,1 @@
+"""What pipelines over files share: which files, how results get to their places whole, a page that shows them."""

@@ -1,0 +1,1 @@
+"""What image_tagging does with one picture of traffic: plain functions, without Beam."""
