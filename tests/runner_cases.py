@@ -233,13 +233,17 @@ CASES = {
         ["--input={topic}items&group=g", "--outputs={topic}left {topic}right", "--dead_letters={topic}dead"],
         {"items": [{"n": 1}, b"2 \xff"]},
         {"left": [b"2 \xff", {"n": 1}], "right": [b"2 \xff", {"n": 1}], "items&group=g": []},
-        "",
+        "Read 2, Copy 2 2, Write copy1 2 2, Write copy2 2 2",
     ),
     "filter_queue": Case(
         ["--input={topic}items&group=g", "--where=item.n > 1", "--output={topic}kept", "--dead_letters={topic}dead"],
         {"items": [{"n": 1}, {"n": 2}, {"n": 3}, b"none"]},
-        {"kept": [{"n": 2}, {"n": 3}], "dead": [], "items&group=g": []},
-        "",
+        {
+            "kept": [{"n": 2}, {"n": 3}],
+            "dead": [("Filter", 1, "not valid JSON: invalid literal, expected 'null': line 1 column 1 (char 0)")],
+            "items&group=g": [],
+        },
+        "Read 4, Filter 4 2 1 1, Write 2 2, DeadLetters/Park 1 1",
     ),
     "split_queue": Case(
         [
@@ -249,8 +253,14 @@ CASES = {
             "--dead_letters={topic}dead",
         ],
         {"items": [{"n": 1}, {"n": 2}, {"n": 3}, {"m": 4}]},
-        {"to-low": [{"n": 1}], "to-odd": [{"n": 3}], "to-otherwise": [{"n": 2}], "dead": [], "items&group=g": []},
-        "",
+        {
+            "to-low": [{"n": 1}],
+            "to-odd": [{"n": 3}],
+            "to-otherwise": [{"n": 2}],
+            "dead": [("Split", 1, 'Key not found in map: "n"')],
+            "items&group=g": [],
+        },
+        "Read 4, Split 4 3 1, Write low 1 1, Write odd 1 1, Write otherwise 1 1, DeadLetters/Park 1 1",
     ),
     "shard_queue": Case(
         [
@@ -261,14 +271,19 @@ CASES = {
             "--dead_letters={topic}dead",
         ],
         {"items": [{"user": name} for name in ("ann", "bob", "cho", "dan")] + [{}]},
-        {"shard-0": [], "shard-1": [], "dead": [], "items&group=g": []},
-        "",
+        {
+            "shard-0": [{"user": "ann"}, {"user": "bob"}],
+            "shard-1": [{"user": "cho"}, {"user": "dan"}],
+            "dead": [("Shard", 1, 'Key not found in map: "user"')],
+            "items&group=g": [],
+        },
+        "Read 5, Shard 5 4 1, Write 0 2 2, Write 1 2 2, DeadLetters/Park 1 1",
     ),
     "merge_queues": Case(
         ["--inputs={topic}left&group=g {topic}right&group=g", "--output={topic}all", "--dead_letters={topic}dead"],
         {"left": [{"n": 1}], "right": [{"n": 2}, b"3 \xff"]},
         {"all": [b"3 \xff", {"n": 1}, {"n": 2}], "left&group=g": [], "right&group=g": []},
-        "",
+        "Read 1 1, Read 2 2, Merge 3 3, Write 3 3",
     ),
     "replay_dead_letters": Case(
         ["--dead_letters={topic}dead&group=g", '--where=error_message == "busy"'],

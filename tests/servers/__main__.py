@@ -35,7 +35,8 @@ def main(argv: Sequence[str]) -> int:
     if only_fetch:
         print(f"all kept in {CACHE}")
         return 0
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):  # A shell lets what it starts in the background ignore the first.
+        signal.signal(number, signal.default_int_handler)
     try:
         _serve()
     except KeyboardInterrupt:

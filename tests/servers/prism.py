@@ -4,17 +4,17 @@ import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
-
-import apache_beam as beam
 
 from . import CACHE, free_port, listens, need, once, wait_until
 
 
 def build() -> Path:
     """The prism binary."""
-    folder = CACHE / f"prism-{beam.__version__}"
-    module = f"github.com/apache/beam/sdks/v2/go/cmd/prism@v{beam.__version__}"
+    beam = version("apache-beam")
+    folder = CACHE / f"prism-{beam}"
+    module = f"github.com/apache/beam/sdks/v2/go/cmd/prism@v{beam}"
     environment = {**os.environ, "GOBIN": str(folder)}
     once(
         folder,
