@@ -8,6 +8,7 @@ topic's name.
 import datetime
 import json
 import mailbox
+import runpy
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -20,7 +21,13 @@ from beam_patterns.transforms.queues import Message, open_queue
 
 from .pipelines import orders, signups, videos
 from .pipelines.signups import VERIFY, WELCOME
-from .pipelines.videos import NO_MOOV
+from .pipelines.videos import NO_MOOV, ROOT
+
+
+class Traffic(NamedTuple):
+    """A picture of examples/traffic.py."""
+
+    seed: int
 
 
 class Case(NamedTuple):
@@ -126,6 +133,21 @@ CASES = {
         },
         "Probe 2 1 1, Copy 1 1, Above 1080p 1 0 1, Above mobile 1 1, 1080p 1 1, Mobile 1 1, Thumbnail 1 1, "
         "DeadLetters/Park 1 1",
+    ),
+    "image_tagging": Case(
+        ["--images={here}/images", "--output={here}/out", "--dead_letters={topic}dead", "--delete_originals"],
+        {"images/a.png": Traffic(3), "images/b.png": b"no image"},
+        {
+            "images/": ["b.png"],
+            "out/": ["blurred", "index.html", "summary.json"],
+            "out/blurred/": ["a.png"],
+            "out/summary.json": {"vehicles": {"motorcycle": 2}, "colors": {"black": 1, "green": 1}},
+            "dead": [
+                ("Blur 0", 1, "no image that can be read: it is none of JPEG, PNG, WEBP, BMP, TIFF; in stage 'plates'")
+            ],
+        },
+        "Look 2 2, Shard for Blur 2 2, Blur 0 1 0 1, Blur 1 1 1, Join 1 1, Gather 1 1, Copy 1 1, Delete 1 1, "
+        "Shard for Tag 1 1, Tag 1 1 1, Total 1 1, Tags 1 1, Park 1 1",
     ),
     "shipping_notifications": Case(
         [
@@ -305,6 +327,9 @@ def put(folder: Path, name: str, content: Any) -> None:
     path.parent.mkdir(exist_ok=True)
     if isinstance(content, bytes):
         path.write_bytes(content)
+    elif isinstance(content, Traffic):
+        picture, _ = runpy.run_path(str(ROOT / "examples" / "traffic.py"))["scene"](content.seed)
+        picture.save(path)
     elif isinstance(content, tuple):
         videos.make(path, *content)
     else:
@@ -331,6 +356,8 @@ def found(folder: Path, name: str) -> Any:
         return pq.read_table(path).to_pylist()
     if path.suffix == ".html":
         return "the page" if path.read_text().rstrip().endswith("</html>") else "half a page"
+    if path.suffix == ".json":
+        return json.loads(path.read_bytes())
     topic = filled("{topic}", folder) + name
     queue = open_queue(str(path) if path.suffix else topic if "&" in name else f"{topic}&group=look")
     messages = [message for split in queue.splits() for batch in queue.read(split) for message in batch]
