@@ -9,11 +9,12 @@ from typing import Any
 
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
+from .balance import Key
+
 __all__ = ["Counts", "DirectRunner"]
 
 _USER_COUNTER = "beam:metric:user:sum_int64:v1"
-#: A pattern's counter: the step that counts, the pattern's class, in or out or ...
-Key = tuple[str, str, str]
+_ELEMENT_COUNT = "beam:metric:element_count:v1"
 
 
 class Counts:
@@ -22,17 +23,36 @@ class Counts:
     def __init__(self) -> None:
         self.stages = self.stages_done = 0
         self._done: Counter[Key] = Counter()
+        self._entered: Counter[tuple[str, str]] = Counter()
         self._running: tuple[Any, Iterable[Any]] | None = None
         self._elsewhere: Callable[[], Counter[Key]] | None = None
         self._lock = threading.RLock()  # A signal may come while this thread has it.
 
+    @property
+    def here(self) -> Counter[Key]:
+        """Of bundles that have ended in this process."""
+        with self._lock:
+            return self._done.copy()
+
     def now(self) -> Counter[Key]:
         """All counters, as they stand."""
         with self._lock:
-            return self._elsewhere() if self._elsewhere else self._done + self._of_running()
+            counted = self._done + self._of_running()
+            return counted | self._elsewhere() if self._elsewhere else counted
+
+    def entered(self) -> dict[str, int]:
+        """How many elements each step, by its first label, has to do in all.
+
+        Known when the stage before it is done, in a runner that goes stage by stage.
+        """
+        with self._lock:
+            most: dict[str, int] = {}
+            for (step, _), number in self._entered.items():
+                most[step] = max(most.get(step, 0), number)
+            return most
 
     def follow(self, elsewhere: Callable[[], Counter[Key]]) -> None:
-        """The run goes on in another process, whose counters this function fetches; here nothing has been counted."""
+        """The run goes on in another process, whose counters this function fetches."""
         with self._lock:
             if not self.stages:
                 self._elsewhere = elsewhere
@@ -46,7 +66,8 @@ class Counts:
         """The bundle is done, and these are its metrics."""
         with self._lock:
             self._running = None
-            self._done += _counters(names, infos)
+            self._done.update(_counters(names, infos))  # Unlike +=, with those that are 0.
+            self._entered.update(_entered(names, infos))
 
     def cut_off(self) -> None:
         """The bundle will not end; what it has counted by now is all that will be known of it."""
@@ -116,6 +137,17 @@ def _counters(names: Any, infos: Iterable[Any]) -> Counter[Key]:
             label = names[step].unique_name if step in names else step
             counted[label, info.labels["NAMESPACE"], info.labels["NAME"]] += _decoded(info.payload)
     return counted
+
+
+def _entered(names: Any, infos: Iterable[Any]) -> Counter[tuple[str, str]]:
+    """By step and PCollection."""
+    counts = {i.labels["PCOLLECTION"]: _decoded(i.payload) for i in infos if i.urn == _ELEMENT_COUNT}
+    taken: Counter[tuple[str, str]] = Counter()
+    for transform in names.values():
+        for pcollection in transform.inputs.values():
+            step = transform.unique_name.partition("/")[0]
+            taken[step, pcollection] = counts.get(pcollection, 0)
+    return taken
 
 
 def _decoded(payload: bytes) -> int:

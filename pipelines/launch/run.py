@@ -2,6 +2,7 @@
 
 import sys
 import traceback
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
@@ -13,10 +14,11 @@ from apache_beam.runners.runner import PipelineResult, PipelineState
 from beam_patterns.pipelines.report.recorder import Recorder
 from beam_patterns.transforms.core.concurrency import concurrency_of
 
-from .balance import Balance, counters_of
+from .balance import Balance, Key, counters_of, interim_of
 from .counts import Counts, DirectRunner
 from .failures import sentence, was_interrupted
 from .flink import make_stream_live
+from .loopback import counted_here
 from .options import Options
 from .progress import watched
 from .queues import drawing
@@ -81,8 +83,10 @@ def _run(build: Build, options: Options, beam_options: PipelineOptions, screen: 
     if places is None:
         return 0
     recorder = Recorder(options.report, pipeline, options, places) if options.report else None
+    on_prism = options.runner == "PrismRunner"
+    counting = counted_here(counts) if on_prism else nullcontext()
     try:
-        with counts.until_interrupted(), watched(screen.out, counts):
+        with counts.until_interrupted(), watched(screen.out, counts), counting:
             result = pipeline.run()
             # Dataflow's launcher takes the job from that file and submits it when this program has ended.
             if template or beam_options.view_as(StandardOptions).no_wait_until_finish:
@@ -91,31 +95,37 @@ def _run(build: Build, options: Options, beam_options: PipelineOptions, screen: 
             counts.follow(lambda: counters_of(result, pipeline))
             state = result.wait_until_finish()
     except (Exception, KeyboardInterrupt) as error:
-        _so_far(Balance.of_counters(counts.now(), pipeline), error, recorder, screen)
+        _so_far(counts.now(), pipeline, error, recorder, screen)
         raise
-    return _report(result, state, pipeline, places, recorder, screen)
+    here = counts.here if on_prism else {}
+    return _report(result, state, here, pipeline, places, recorder, screen)
 
 
-def _so_far(balance: Balance, error: BaseException, recorder: Recorder | None, screen: Screen) -> None:
+def _so_far(
+    counters: Counter[Key], pipeline: beam.Pipeline, error: BaseException, recorder: Recorder | None, screen: Screen
+) -> None:
     """What a run has counted that did not come to its end."""
+    balance = Balance.of_counters(counters, pipeline)
     if was_interrupted(error):
         screen.balance(balance, so_far=True)
     if recorder:
-        recorder.write(balance, error="interrupted" if was_interrupted(error) else sentence(error))
+        recorder.write(balance, counters, error="interrupted" if was_interrupted(error) else sentence(error))
 
 
 def _report(
     result: PipelineResult,
     state: str,
+    here: Mapping[Key, int],
     pipeline: beam.Pipeline,
     places: Places,
     recorder: Recorder | None,
     screen: Screen,
 ) -> int:
-    balance = Balance.of(result, pipeline)
+    counters = Counter({**counters_of(result, pipeline), **here})
+    balance = Balance.of_counters(counters, pipeline, interim_of(result, pipeline) - here.keys())
     ended = state in (None, PipelineState.DONE)
     if recorder:
-        recorder.write(balance, result, error="" if ended else f"the runner ended the run as {state}")
+        recorder.write(balance, counters, result, error="" if ended else f"the runner ended the run as {state}")
     if not ended:
         screen.complain(f"the runner ended the run as {state}")
         return _FAILED

@@ -45,7 +45,12 @@ class Screen:
         self.out.print(table)
         if so_far:  # What is on its way between two steps is in neither.
             return
-        self.say("balance: in = out + dropped + dead + duplicates at every step" if balance.closes else "balance: open")
+        interim = ", ".join(step.label for step in balance.steps if step.interim)
+        if interim:
+            self.complain(f"the runner gave no final counters of {interim}; what is shown is from before the end")
+        where = "every step" if not interim else "every other step"
+        closed = f"balance: in = out + dropped + dead + duplicates at {where}"
+        self.say(closed if balance.closes else "balance: open")
 
     def places(self, places: Mapping[str, str]) -> None:
         """Where the results lie."""

@@ -20,7 +20,7 @@ _SHOWN = 2000
 
 
 class Times(NamedTuple):
-    """What a step's work took, in seconds."""
+    """The seconds that a step took for an element; for one of a batch, its share of the batch's."""
 
     p50: float
     p95: float

@@ -1,6 +1,7 @@
 """What a run shows, and how it ends."""
 
 import io
+import re
 import signal
 import subprocess
 import sys
@@ -18,8 +19,9 @@ from rich.console import Console
 from beam_patterns.pipelines.launch.counts import Counts, DirectRunner
 from beam_patterns.pipelines.launch.failures import sentence
 from beam_patterns.pipelines.launch.progress import Busy, Pace, watched
-from beam_patterns.transforms import ElementError
-from beam_patterns.transforms.queues import QueueError, open_queue
+from beam_patterns.transforms import ElementError, WorkQueue
+from beam_patterns.transforms.core.totals import NAMESPACE, READ, TO_READ
+from beam_patterns.transforms.queues import Message, QueueError, ReadFromQueue, open_queue
 from tests.servers import prism
 
 from . import toy
@@ -185,6 +187,40 @@ def test_the_pace_shows_who_is_at_work_and_forgets_who_is_not() -> None:
     assert pace.busy(Counter({read: 100, work: 50})) == [Busy("Work", 50, 10.0)]
 
 
+def test_the_pace_tells_how_long_the_rest_takes_where_it_is_known_how_much_there_is() -> None:
+    times = iter([0.0, 10.0, 20.0])
+    pace = Pace(clock=times.__next__)
+    to_read, read = (("Read/Plan", NAMESPACE, TO_READ), ("Read/Fetch", NAMESPACE, READ))
+    half = Counter({("Read/Fetch", "ReadFromQueue", "out"): 300, to_read: 400, read: 100, ("Work/Do", "Work", "in"): 5})
+    assert [str(busy) for busy in pace.busy(half)] == ["Read 300 (30/s, 25 %, 0:30 left)", "Work 5 (0.5/s)"]
+    # Nothing has moved for longer than a step is shown, but there is more to do.
+    assert [str(busy) for busy in pace.busy(half, {"Work": 3605})][1:] == ["Work 5 (0.5/s, 0 %, 2:00:00 left)"]
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "file"])
+def test_offsets_and_files_to_read_are_known_when_a_run_begins(tmp_path: Path, kind: str) -> None:
+    sizes = [len(b"0\n") * 10, len(b"0\n") * 30]
+    if kind == "file":
+        for number, size in enumerate(sizes):
+            (tmp_path / f"{number}.jsonl").write_bytes(b"0\n" * (size // 2))
+        uri, units = f"{tmp_path}/*.jsonl", sum(sizes)
+    else:
+        uri, units = f"sqlite://{tmp_path}/q.db?topic=a&group=g", 40
+        writer = open_queue(uri).writer()
+        writer.write([Message(b"0")] * units)
+        writer.flush()
+    counts = Counts()
+    with beam.Pipeline(DirectRunner(counts)) as p:
+        _ = p | "Read" >> ReadFromQueue(uri) | "Items" >> beam.Map(bool) | "Work" >> WorkQueue(bool).with_workers(1)
+    found = {
+        (step.partition("/")[0], name): n
+        for (step, namespace, name), n in counts.now().items()
+        if namespace == NAMESPACE
+    }
+    assert found == {("Read", TO_READ): units, ("Read", READ): units}
+    assert counts.entered()["Work"] == 40
+
+
 class _Half(Counts):
     """A run that is half done."""
 
@@ -196,6 +232,9 @@ class _Half(Counts):
         self._items += 1000
         return Counter({("Email/Send", "Deliver", "in"): self._items})
 
+    def entered(self) -> dict[str, int]:
+        return {"Email": 1_000_000}
+
 
 def test_a_terminal_shows_stages_and_busy_steps_while_the_run_goes_on() -> None:
     screen = io.StringIO()
@@ -205,6 +244,7 @@ def test_a_terminal_shows_stages_and_busy_steps_while_the_run_goes_on() -> None:
             assert time.monotonic() < deadline
             time.sleep(0.05)
     assert "5/10" in screen.getvalue()
+    assert re.search(r"Email.* ━.* %.* left", re.sub("\x1b\\[[0-9;]*m", "", screen.getvalue()))
 
 
 def test_other_outputs_get_plain_lines(monkeypatch: pytest.MonkeyPatch) -> None:
