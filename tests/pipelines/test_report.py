@@ -103,6 +103,15 @@ def test_counts_stand_at_the_edges_and_failures_are_red(tmp_path: Path) -> None:
     )
 
 
+def test_each_step_tells_how_long_its_elements_took(tmp_path: Path) -> None:
+    page = page_of(tmp_path, *(Message(b"%d" % n) for n in range(20)))
+    rows = [re.findall(r"<td[^>]*>([^<]*)</td>", row) for row in re.findall(r"<tr>(<td>.*?)</tr>", page)]
+    times = {row[0]: row[7:9] for row in rows if len(row) == 10}
+    duration = re.compile(r"[\d.,e-]+ m?s")
+    assert all(duration.fullmatch(text) for step in ("Read", "Check", "Split") for text in times[step])
+    assert times["Write long"] == ["", ""], "nothing went there"
+
+
 def test_secrets_are_hidden_and_everything_else_is_told(tmp_path: Path) -> None:
     page = page_of(tmp_path, Message(b"1"), password="hunter2", pictures=str(tmp_path))
     assert "hunter2" not in page

@@ -5,6 +5,7 @@ import itertools
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import apache_beam as beam
 from apache_beam.metrics import Metrics
@@ -32,9 +33,21 @@ def build(p: beam.Pipeline, o: ToyOptions) -> Places | None:
     if o.mood == "idle":
         return None
     numbers = p | "Read" >> ReadFromQueue(o.source)
-    written = numbers | "Work" >> Work(o.mood) | "Even" >> Filter(_Even(o.mood)) | "Write" >> WriteToQueue(o.sink)
+    items = numbers
+    if o.mood == "grouped":
+        pairs = numbers | "Pair" >> beam.WithKeys(_value).with_output_types(tuple[bytes, Message])
+        items = pairs | "Group" >> beam.GroupByKey() | "Apart" >> beam.FlatMap(_group).with_output_types(Message)
+    written = items | "Work" >> Work(o.mood) | "Even" >> Filter(_Even(o.mood)) | "Write" >> WriteToQueue(o.sink)
     written | CommitOffsets(numbers)
     return {"even numbers": o.sink}
+
+
+def _value(message: Message) -> bytes:
+    return message.value or b""
+
+
+def _group(pair: Any) -> Any:
+    return pair[1]
 
 
 class Work(Pattern):
@@ -79,6 +92,8 @@ class _Even:
     def __call__(self, message: Message) -> bool:
         if self._mood == "predicate":
             raise ZeroDivisionError("by zero")
+        if self._mood == "grouped":
+            time.sleep(0.05)
         return int(message.value) % 2 == 0
 
 
