@@ -106,8 +106,8 @@ class DeadLetter(NamedTuple):
         b'no'
         """
         fields = {**self._asdict(), **_place(self.source)}
-        said = ((header, fields.get(field)) for field, header in _HEADERS.items())
-        headers = tuple((header, str(value).encode()) for header, value in said if value is not None)
+        said = ((header, fields[field]) for field, header in _HEADERS.items() if field in fields)
+        headers = tuple((header, b"" if value is None else str(value).encode()) for header, value in said)
         return Message(self.payload, self.key, self.attributes + headers, self.last_failed_at)
 
     @staticmethod
@@ -123,11 +123,12 @@ class DeadLetter(NamedTuple):
         if missing:
             raise ValueError(f"this message is no dead letter: it lacks the attributes {', '.join(missing)}")
         typed: dict[str, Any] = {
-            field: None if header not in said else _TYPES.get(DeadLetter.__annotations__[field], str)(said[header])
+            field: _TYPES.get(DeadLetter.__annotations__[field], str)(said.get(header, ""))
             for field, header in _HEADERS.items()
             if field in DeadLetter._fields
         }
-        return DeadLetter(payload=message.value, key=message.key, attributes=_theirs(message.attributes), **typed)
+        attributes = _theirs(message.attributes, has_place=bool(_place(typed["source"])))
+        return DeadLetter(payload=message.value, key=message.key, attributes=attributes, **typed)
 
 
 #: Names that other tools know where Kafka Connect has one (KIP-298), our own prefix elsewhere.
@@ -148,8 +149,9 @@ _HEADERS = {
     "pipeline": "__connect.errors.connector.name",
     "version": "beam_patterns.version",
 }
-_OPTIONAL = ("queue", "partition", "offset", "event_time")
-_TYPES: dict[Any, Any] = {int: int, float | None: float, float: float}
+_PLACE = ("queue", "partition", "offset")
+_OPTIONAL = (*_PLACE, "event_time")
+_TYPES: dict[Any, Any] = {int: int, float: float, float | None: lambda said: float(said) if said else None}
 
 
 class DeadLetters(beam.PTransform):
@@ -247,12 +249,13 @@ def _place(source: str) -> dict[str, str]:
     queue, *numbers = source.rsplit("/", 2)
     if len(numbers) < 2 or not all(number.isdecimal() for number in numbers):
         return {}
-    return dict(zip(("queue", "partition", "offset"), (queue, *numbers), strict=True))
+    return dict(zip(_PLACE, (queue, *numbers), strict=True))
 
 
-def _theirs(attributes: tuple[tuple[str, bytes], ...]) -> tuple[tuple[str, bytes], ...]:
+def _theirs(attributes: tuple[tuple[str, bytes], ...], has_place: bool) -> tuple[tuple[str, bytes], ...]:
     """Without ours, which are the last of their names: the original may come from another's dead-letter queue."""
-    ours, theirs = set(_HEADERS.values()), list[tuple[str, bytes]]()
+    ours = {header for field, header in _HEADERS.items() if has_place or field not in _PLACE}
+    theirs = list[tuple[str, bytes]]()
     for name, value in reversed(attributes):
         if name in ours:
             ours.remove(name)
