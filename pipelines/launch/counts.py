@@ -4,7 +4,7 @@ import signal
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
@@ -25,7 +25,9 @@ class Counts:
         self._done: Counter[Key] = Counter()
         self._entered: Counter[tuple[str, str]] = Counter()
         self._running: tuple[Any, Iterable[Any]] | None = None
-        self._elsewhere: Callable[[], Counter[Key]] | None = None
+        self._bundles = dict[str, Any]()
+        self._elsewhere: Callable[[], Counter[Key]] = Counter
+        self._seen: Counter[Key] = Counter()
         self._lock = threading.RLock()  # A signal may come while this thread has it.
 
     @property
@@ -37,8 +39,9 @@ class Counts:
     def now(self) -> Counter[Key]:
         """All counters, as they stand."""
         with self._lock:
-            counted = self._done + self._of_running()
-            return counted | self._elsewhere() if self._elsewhere else counted
+            with suppress(Exception):  # The other process may have ended: the last look stands.
+                self._seen = self._elsewhere()
+            return (self._done + self._of_running() + self._of_bundles()) | self._seen
 
     def entered(self) -> dict[str, int]:
         """How many elements each step, by its first label, has to do in all.
@@ -69,11 +72,22 @@ class Counts:
             self._done.update(_counters(names, infos))  # Unlike +=, with those that are 0.
             self._entered.update(_entered(names, infos))
 
+    @contextmanager
+    def bundle(self, cache: Any, instruction: str) -> Iterator[None]:
+        """A bundle that a worker in this process does for a runner elsewhere, side by side with others."""
+        self._bundles[instruction] = cache
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._bundles.pop(instruction, None)
+
     def cut_off(self) -> None:
         """The bundle will not end; what it has counted by now is all that will be known of it."""
         with self._lock:
-            self._done += self._of_running()
+            self._done += self._of_running() + self._of_bundles()
             self._running = None
+            self._bundles.clear()
 
     @contextmanager
     def until_interrupted(self) -> Iterator[None]:
@@ -101,6 +115,14 @@ class Counts:
         except Exception:  # The bundle ends while we look, or Beam has changed inside: the next look will tell.
             return Counter()
         return sum((_counters(names, infos) for infos in cells), Counter())
+
+    def _of_bundles(self) -> Counter[Key]:
+        counted: Counter[Key] = Counter()
+        for instruction, cache in list(self._bundles.items()):
+            with suppress(Exception):  # It ends while we look: the next look will tell.
+                _, processor = cache.active_bundle_processors[instruction]
+                counted += _counters(processor.process_bundle_descriptor.transforms, processor.monitoring_infos())
+        return counted
 
 
 class DirectRunner(FnApiRunner):

@@ -17,8 +17,10 @@ def counted_here(counts: Counts) -> Iterator[None]:
     beams_own: Any = SdkWorker.process_bundle
 
     def process_bundle(worker: Any, request: Any, instruction_id: str) -> Any:
-        answer = beams_own(worker, request, instruction_id)
-        names = worker.bundle_processor_cache.fns[request.process_bundle_descriptor_id].transforms
+        cache = worker.bundle_processor_cache
+        with counts.bundle(cache, instruction_id):
+            answer = beams_own(worker, request, instruction_id)
+        names = cache.fns[request.process_bundle_descriptor_id].transforms
         counts.finished(names, answer.process_bundle.monitoring_infos)
         return answer
 

@@ -4,7 +4,7 @@ import sys
 import traceback
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from typing import Any
 
 import apache_beam as beam
@@ -54,6 +54,7 @@ def launch(kind: type[Options], build: Build, argv: Sequence[str] | None) -> int
             return _run(build, options, beam_options, screen)
         except (Exception, KeyboardInterrupt) as error:
             if was_interrupted(error):
+                screen.for_good = options.runner != "DirectRunner"
                 screen.complain("interrupted; what was not committed is read again by the next run")
                 return _INTERRUPTED
             if options.traceback:
@@ -85,6 +86,7 @@ def _run(build: Build, options: Options, beam_options: PipelineOptions, screen: 
     recorder = Recorder(options.report, pipeline, options, places) if options.report else None
     on_prism = options.runner == "PrismRunner"
     counting = counted_here(counts) if on_prism else nullcontext()
+    result = None
     try:
         with counts.until_interrupted(), watched(screen.out, counts), counting:
             result = pipeline.run()
@@ -96,6 +98,9 @@ def _run(build: Build, options: Options, beam_options: PipelineOptions, screen: 
             state = result.wait_until_finish()
     except (Exception, KeyboardInterrupt) as error:
         _so_far(counts.now(), pipeline, error, recorder, screen)
+        if result is not None and was_interrupted(error):
+            with suppress(Exception):  # Ctrl-C may have ended the runner too.
+                result.cancel()
         raise
     here = counts.here if on_prism else {}
     return _report(result, state, here, pipeline, places, recorder, screen)

@@ -22,7 +22,7 @@ from beam_patterns.pipelines.launch.progress import Busy, Pace, watched
 from beam_patterns.transforms import ElementError, WorkQueue
 from beam_patterns.transforms.core.totals import NAMESPACE, READ, TO_READ
 from beam_patterns.transforms.queues import Message, QueueError, ReadFromQueue, open_queue
-from tests.servers import prism
+from tests.servers import prism, wait_until
 
 from . import toy
 
@@ -147,21 +147,23 @@ def test_what_prism_forgets_to_count_is_in_the_balance_all_the_same() -> None:
     assert ["balance:", "in", "=", "out", "+", "dropped", "+", "dead", "+", "duplicates", "at", "every", "step"] in rows
 
 
-def test_ctrl_c_ends_a_run_with_its_balance_so_far_and_one_sentence(tmp_path: Path) -> None:
-    code = "import sys; from tests.pipelines import toy; sys.exit(toy.run(toy.arguments(count=2000, mood=sys.argv[1])))"
-    command = [sys.executable, "-c", code, f"slow {tmp_path / 'started'}"]
+@pytest.mark.parametrize("runner", ["DirectRunner", pytest.param("PrismRunner", marks=pytest.mark.integration)])
+def test_ctrl_c_ends_a_run_with_its_balance_so_far_and_one_sentence(tmp_path: Path, runner: str) -> None:
+    code = "import sys; from tests.pipelines import toy; sys.exit(toy.run(toy.arguments(count=2000) + sys.argv[1:]))"
+    command = [sys.executable, "-c", code, f"--mood=slow {tmp_path / 'started'}", f"--sink={tmp_path}/out/even.jsonl"]
+    command += [f"--runner={runner}", *([f"--prism_location={prism.build()}"] if runner == "PrismRunner" else [])]
+    (tmp_path / "out").mkdir()
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 60
-    while not (tmp_path / "started").exists():
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_until(lambda: (tmp_path / "started").exists() or process.poll() is not None, "the work")
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=30)
-    assert process.returncode == 130
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
     so_far = {line.split()[0]: line.split()[1:] for line in out.splitlines()}
     assert so_far["Read"] == ["2,000"]
+    assert int(so_far["Work"][0]) < 2000
     assert err.splitlines()[-1] == "interrupted; what was not committed is read again by the next run"
     assert "Traceback" not in err
+    assert [path.name for path in (tmp_path / "out").iterdir() if path.name[0] != "."] == [], "nothing half-written"
 
 
 @pytest.mark.parametrize(
