@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import apache_beam as beam
 import pytest
 from apache_beam.coders import registry
+from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.transforms.error_handling import ErrorHandler
 from hypothesis import given
 from hypothesis import strategies as st
@@ -166,6 +167,13 @@ def test_beam_s_own_error_records_become_letters_too() -> None:
     assert run["out"] == [1]
     assert (letter.payload, letter.error_type) == (b"x", "ValueError")
     assert "invalid literal" in letter.error_message
+
+
+def test_a_letter_knows_the_job() -> None:
+    seen, job = Collect(), PipelineOptions(job_name="nightly")
+    with beam.Pipeline("FnApiRunner", job) as p, ErrorHandler(DeadLetters() | seen) as dead:
+        _ = p | beam.Create([0]) | Filter(lambda n: 1 / n).with_error_handler(dead)
+    assert [letter.pipeline for letter in seen.elements] == ["nightly"]
 
 
 def test_a_letter_takes_the_element_s_timestamp_where_the_message_has_none() -> None:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import apache_beam as beam
 import orjson
 from apache_beam.coders import Coder
+from apache_beam.options.pipeline_options import GoogleCloudOptions
 from apache_beam.utils.timestamp import MAX_TIMESTAMP, MIN_TIMESTAMP, Timestamp
 
 from .core.coders import RecordCoder
@@ -61,7 +62,7 @@ class DeadLetter(NamedTuple):
     fingerprint: str
     """Equal for failures of the same kind: a hash of the error's type and the top three frames of user code."""
     pipeline: str
-    """The job's name."""
+    """The job's name, which `--job_name` gives; a pipeline of this package has its own for it."""
     version: int
     """Of this schema."""
 
@@ -180,19 +181,24 @@ class DeadLetters(beam.PTransform):
 
     def expand(self, errors: beam.PCollection) -> beam.PCollection:
         """One DeadLetter per error record."""
-        return errors | "Record" >> beam.Map(_to_dead_letter, label=self.label).with_output_types(DeadLetter)
+        job = errors.pipeline.options.view_as(GoogleCloudOptions).job_name or ""
+        return errors | "Record" >> beam.Map(_complete, label=self.label, job=job).with_output_types(DeadLetter)
 
 
-def _to_dead_letter(error: Any, timestamp: Any = beam.DoFn.TimestampParam, label: str = "") -> DeadLetter:
-    if isinstance(error, DeadLetter):
-        return error if error.event_time is not None else error._replace(event_time=_seconds(timestamp))
+def _complete(error: Any, timestamp: Any = beam.DoFn.TimestampParam, label: str = "", job: str = "") -> DeadLetter:
+    """With what the step that failed did not know."""
+    letter = error if isinstance(error, DeadLetter) else _of_beam(error, label)
+    event_time = _seconds(timestamp) if letter.event_time is None else letter.event_time
+    return letter._replace(event_time=event_time, pipeline=letter.pipeline or job)
+
+
+def _of_beam(error: Any, label: str) -> DeadLetter:
     # Beam's own record: (element, (class, repr of the error, lines of the traceback)).
     element, (error_class, said, lines) = error
     letter = DeadLetter.of(element, RuntimeError(said), step=label)
     text, name = "".join(lines), _name(error_class)
     frames = [traceback.FrameSummary(file, int(line), place) for file, line, place in _FRAME.findall(text)]
     return letter._replace(
-        event_time=_seconds(timestamp) if letter.event_time is None else letter.event_time,
         error_type=name,
         traceback=_text(text)[-_MAX_TEXT:],
         fingerprint=_fingerprint(name, [f for f in frames if not f.filename.startswith(_NOT_USER_CODE)]),

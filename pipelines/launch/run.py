@@ -42,6 +42,7 @@ def launch(kind: type[Options], build: Build, argv: Sequence[str] | None) -> int
     try:
         options, others = kind.parse(sys.argv[1:] if argv is None else argv)
         beam_options = _beam_options(options, others)
+        _name_job(kind, options, beam_options)
         note = make_stream_live(options.runner, beam_options) if options.streaming else None
     except ValueError as error:
         print(error, file=sys.stderr)
@@ -71,6 +72,13 @@ def _beam_options(options: Options, others: Sequence[str]) -> PipelineOptions:
         )
     flags = [f"--runner={options.runner}", *(["--streaming"] if options.streaming else []), *others]
     return PipelineOptions(flags)
+
+
+def _name_job(kind: type[Options], options: Options, beam_options: PipelineOptions) -> None:
+    """For dead letters and for those who look at a runner's jobs. On Dataflow names are unique, and its launcher's."""
+    job = beam_options.view_as(GoogleCloudOptions)
+    if job.job_name is None and options.runner != "DataflowRunner":
+        job.job_name = kind.__module__.rpartition(".")[2]
 
 
 def _run(build: Build, options: Options, beam_options: PipelineOptions, screen: Screen) -> int:

@@ -6,6 +6,7 @@ import shlex
 import shutil
 import subprocess
 from base64 import b64decode
+from collections import Counter
 from html import unescape
 from itertools import count
 from pathlib import Path
@@ -20,6 +21,7 @@ from beam_patterns.pipelines.report import outline
 from beam_patterns.pipelines.report.flow import CONTROL, DATA, DEAD, Edge, Flow, Node, element_counts
 from beam_patterns.pipelines.report.layout import Layout
 from beam_patterns.pipelines.report.show import show
+from beam_patterns.transforms import DeadLetter
 from beam_patterns.transforms.queues import Message, open_queue
 
 from . import reported
@@ -66,6 +68,9 @@ def test_failures_are_grouped_by_fingerprint_with_an_example_and_the_replay_comm
         + [("10", "tests.pipelines.parsing.TooLateError")] * 2
     )
     assert sorted(payloads(page)) == [b"item %d" % n for n in range(5)]
+    queue = open_queue(f"sqlite://{tmp_path}/q.db?topic=dead&group=looks")
+    letters = [DeadLetter.from_message(m) for split in queue.splits() for batch in queue.read(split) for m in batch]
+    assert Counter(letter.pipeline for letter in letters) == {"reported": 50}
     assert len(re.findall(r"--dead_letters &#x27;sqlite://\S+topic=dead&amp;group=replay&#x27; --where ", page)) == 5
 
 
