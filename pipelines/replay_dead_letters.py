@@ -37,7 +37,7 @@ from apache_beam.typehints import Tuple
 from beam_patterns.pipelines.launch.condition import Condition
 from beam_patterns.pipelines.launch.options import Options, option, queue, switch
 from beam_patterns.pipelines.launch.queues import prepared, same_queue
-from beam_patterns.pipelines.launch.run import Places, launch
+from beam_patterns.pipelines.launch.run import Ended, Places, launch
 from beam_patterns.pipelines.replay.choose import FOREIGN, KEEP, REFUSED, SEND, Choose, Chosen, Facts, Look, Rules
 from beam_patterns.pipelines.replay.letters import VARIABLES
 from beam_patterns.pipelines.replay.send import SendBack, SendSlowly
@@ -195,6 +195,6 @@ def _moves(unused_position: Any, chosen: Chosen) -> bool:
     return chosen.moves
 
 
-def run(argv: Sequence[str] | None = None) -> int:
-    """The whole pipeline from a command line; returns the exit code."""
+def run(argv: Sequence[str] | None = None) -> Ended:
+    """The whole pipeline from a command line; returns the exit code, with the balance."""
     return launch(ReplayDeadLettersOptions, build, argv)

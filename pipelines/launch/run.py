@@ -5,7 +5,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext, suppress
-from typing import Any
+from typing import Any, Self
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions, StandardOptions
@@ -24,7 +24,7 @@ from .progress import watched
 from .queues import drawing
 from .show import Screen
 
-__all__ = ["Places", "launch"]
+__all__ = ["Ended", "Places", "launch"]
 
 #: What a run writes, and where it lies.
 Places = Mapping[str, str]
@@ -34,8 +34,25 @@ Build = Callable[[beam.Pipeline, Any], Places | None]
 _FAILED, _WRONG_USE, _INTERRUPTED = 1, 2, 130
 
 
-def launch(kind: type[Options], build: Build, argv: Sequence[str] | None) -> int:
-    """Runs a pipeline with the options of a command line; returns the exit code.
+class Ended(int):
+    """A run's exit code, with its balance.
+
+    >>> ended = Ended(1, Balance(()))
+    >>> ended == 1, ended.balance.closes
+    (True, True)
+    """
+
+    balance: Balance
+    """Of a run that did not come to its end, the balance so far; empty if it did not begin."""
+
+    def __new__(cls, code: int, balance: Balance | None = None) -> Self:
+        ended = super().__new__(cls, code)
+        ended.balance = balance or Balance(())
+        return ended
+
+
+def launch(kind: type[Options], build: Build, argv: Sequence[str] | None) -> Ended:
+    """Runs a pipeline with the options of a command line; returns the exit code, with the balance.
 
     0: done, and the balance closes. 1: failed. 2: wrong options; nothing was started. 130: interrupted.
     """
@@ -46,22 +63,26 @@ def launch(kind: type[Options], build: Build, argv: Sequence[str] | None) -> int
         note = make_stream_live(options.runner, beam_options) if options.streaming else None
     except ValueError as error:
         print(error, file=sys.stderr)
-        return _WRONG_USE
+        return Ended(_WRONG_USE)
     screen = Screen(quiet=options.quiet)
     with screen.logging(traces=options.traceback):
-        try:
-            if note:
-                screen.say(note)
-            return _run(build, options, beam_options, screen)
-        except (Exception, KeyboardInterrupt) as error:
-            if was_interrupted(error):
-                screen.for_good = options.runner != "DirectRunner"
-                screen.complain("interrupted; what was not committed is read again by the next run")
-                return _INTERRUPTED
-            if options.traceback:
-                traceback.print_exc()
-            screen.complain(sentence(error))
-            return _FAILED
+        return Ended(_code(build, options, beam_options, note, screen), screen.counted)
+
+
+def _code(build: Build, options: Options, beam_options: PipelineOptions, note: str | None, screen: Screen) -> int:
+    try:
+        if note:
+            screen.say(note)
+        return _run(build, options, beam_options, screen)
+    except (Exception, KeyboardInterrupt) as error:
+        if was_interrupted(error):
+            screen.for_good = options.runner != "DirectRunner"
+            screen.complain("interrupted; what was not committed is read again by the next run")
+            return _INTERRUPTED
+        if options.traceback:
+            traceback.print_exc()
+        screen.complain(sentence(error))
+        return _FAILED
 
 
 def _beam_options(options: Options, others: Sequence[str]) -> PipelineOptions:
@@ -118,7 +139,7 @@ def _so_far(
     counters: Counter[Key], pipeline: beam.Pipeline, error: BaseException, recorder: Recorder | None, screen: Screen
 ) -> None:
     """What a run has counted that did not come to its end."""
-    balance = Balance.of_counters(counters, pipeline)
+    balance = screen.counted = Balance.of_counters(counters, pipeline)
     if was_interrupted(error):
         screen.balance(balance, so_far=True)
     if recorder:
@@ -135,7 +156,7 @@ def _report(
     screen: Screen,
 ) -> int:
     counters = Counter({**counters_of(result, pipeline), **here})
-    balance = Balance.of_counters(counters, pipeline, interim_of(result, pipeline) - here.keys())
+    balance = screen.counted = Balance.of_counters(counters, pipeline, interim_of(result, pipeline) - here.keys())
     ended = state in (None, PipelineState.DONE)
     if recorder:
         recorder.write(balance, counters, result, error="" if ended else f"the runner ended the run as {state}")

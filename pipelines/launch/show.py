@@ -22,6 +22,7 @@ class Screen:
 
     def __init__(self, quiet: bool = False) -> None:
         self.quiet, self.for_good = quiet, False
+        self.counted = Balance(())
         width = None if sys.stdout.isatty() else 140  # A file has room.
         self.out = Console(quiet=quiet, highlight=False, soft_wrap=True, width=width)
         self._error = Console(stderr=True, highlight=False, soft_wrap=True)

@@ -52,6 +52,20 @@ def test_a_good_run_shows_its_balance_and_where_results_lie(capsys: pytest.Captu
     ]
 
 
+def test_a_run_has_its_balance_as_data(capsys: pytest.CaptureFixture[str]) -> None:
+    run = toy.run(toy.arguments())
+    assert (run, run.balance.closes) == (0, True)
+    assert [(step.label, step.came, step.out, step.dropped) for step in run.balance.steps] == [
+        ("Read", None, 6, 0),
+        ("Work", 6, 6, 0),
+        ("Even", 6, 3, 3),
+        ("Write", 3, 3, 0),
+    ]
+    lost = toy.run(toy.arguments(mood="loses"))
+    assert (lost, [step.label for step in lost.balance.steps if step.missing]) == (1, ["Work"])
+    assert toy.run(["--source=memory://a"]).balance.steps == ()
+
+
 def test_nothing_new_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     arguments = toy.arguments(count=0)
     assert toy.run(arguments) == 0

@@ -11,7 +11,7 @@ import apache_beam as beam
 from apache_beam.metrics import Metrics
 
 from beam_patterns.pipelines.launch.options import Options, option, queue
-from beam_patterns.pipelines.launch.run import Places, launch
+from beam_patterns.pipelines.launch.run import Ended, Places, launch
 from beam_patterns.transforms import Filter
 from beam_patterns.transforms.core.routing import Pattern
 from beam_patterns.transforms.queues import CommitOffsets, Message, QueueError, ReadFromQueue, WriteToQueue, open_queue
@@ -97,7 +97,7 @@ class _Even:
         return int(message.value) % 2 == 0
 
 
-def run(argv: Sequence[str]) -> int:
+def run(argv: Sequence[str]) -> Ended:
     return launch(ToyOptions, build, argv)
 
 
