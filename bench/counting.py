@@ -3,8 +3,8 @@
     python -m bench.counting [--messages 2000000] [--rounds 7]
 
 One process, a round of both after the other; the figure is the median of the rounds' ratios, so that what disturbs the
-machine for a while disturbs both. With: our counters and times, the watched runner, a reader of the counters twice a
-second, as for a terminal. Without: counters and clocks that do nothing, Beam's plain FnApiRunner. The claim: at most 3 %.
+machine for a while disturbs both. With: our counters and clocks, the watched runner, a reader of the counters twice a
+second, as for a terminal. Without: neither, on Beam's plain FnApiRunner. The claim: at most 3 %.
 """
 
 import argparse
