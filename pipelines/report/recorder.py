@@ -99,7 +99,11 @@ def _replay(dead_letters: str) -> str:
     if not dead_letters:
         return ""
     command = ["python", "pipelines/replay_dead_letters.py", "--dead_letters"]
-    if open_queue(dead_letters).keeps_positions:
+    queue = open_queue(dead_letters)
+    if queue.uri.scheme == "pubsub":
+        topic = queue.uri.path.removeprefix("/")
+        return shlex.join([*command, f"pubsub://{queue.uri.host}/SUBSCRIPTION?topic={topic}", "--to", "URI"])
+    if queue.keeps_positions:
         group = "" if "group=" in dead_letters else f"{'&' if '?' in dead_letters else '?'}group=replay"
         return shlex.join([*command, dead_letters + group])
     return shlex.join([*command, dead_letters, "--to", "URI", "--journal", "URI"])

@@ -245,6 +245,11 @@ def test_what_is_no_dead_letter_stays(database: Path, capsys: pytest.CaptureFixt
         (["--limit", "-1"], "--limit and --rate are 0 or more, --most_replays is 1 or more"),
         (["--to", "sqlite:///q.db?topic=dead"], "--to: sqlite:///q.db?topic=dead is the queue that is read"),
         (["--dead_letters", "/data/dead.jsonl", "--dry_run"], "--to: the letters in /data/dead.jsonl name the queue"),
+        (
+            ["--dead_letters", "pubsub://p/dead-replay", "--to", "pubsub://p/orders"],
+            "--dead_letters: pubsub://p/dead-replay is a subscription, and letters that stay are put back into its "
+            "topic; add ?topic=NAME",
+        ),
         (["--dead_letters", "/data/dead.jsonl"], "--journal: /data/dead.jsonl can't remember what was replayed"),
     ],
 )

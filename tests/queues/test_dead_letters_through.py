@@ -57,14 +57,21 @@ def test_letters_in_kafka_have_connect_s_headers_and_go_back_byte_for_byte(kafka
     assert len({m.attribute(MESSAGE_ID) for m in again}) == len(PAYLOADS)
 
 
-def test_letters_in_pub_sub_go_back_byte_for_byte(pubsub: Service, tmp_path: Path) -> None:
+def test_letters_in_pub_sub_go_back_byte_for_byte_and_those_that_stay_lie_in_its_topic_again(
+    pubsub: Service, tmp_path: Path
+) -> None:
     topic = pubsub.topic()
     subscription = pubsub.subscription(topic)
     letters = [letter(value, ("orders", 0, number)) for number, value in enumerate(PAYLOADS)]
     put(pubsub.uri(topic), *(one.as_message() for one in letters))
     orders = f"sqlite://{tmp_path}/q.db?topic=orders"
-    arguments = ["--dead_letters", pubsub.uri(subscription, idle="1"), "--to", orders]
+    arguments = ["--dead_letters", pubsub.uri(subscription, idle="1", topic=topic), "--to", orders]
+
+    def again() -> list[Message]:
+        return list({m.attribute(MESSAGE_ID): m for m in lies(f"{orders}&group=look")}.values())
+
+    assert replay_dead_letters.run([*arguments, "--where", "payload.startsWith('<script>')"]) == 0
+    assert [m.value for m in again()] == [b"<script>alert(1)</script>"]
     assert replay_dead_letters.run(arguments) == 0
-    again = {m.attribute(MESSAGE_ID): m for m in lies(f"{orders}&group=look")}
-    assert sorted(m.value or b"none" for m in again.values()) == sorted(value or b"none" for value in PAYLOADS)
-    assert {(m.key, m.attributes[:2]) for m in again.values()} == {(b"key", (("lang", b"en"), ("raw", b"\xfe")))}
+    assert sorted(m.value or b"none" for m in again()) == sorted(value or b"none" for value in PAYLOADS)
+    assert {(m.key, m.attributes[:2]) for m in again()} == {(b"key", (("lang", b"en"), ("raw", b"\xfe")))}
