@@ -36,7 +36,7 @@ from beam_patterns.pipelines.launch.expression import Expression
 from beam_patterns.pipelines.launch.item import condition, item_of
 from beam_patterns.pipelines.launch.options import Options, option, queue, source
 from beam_patterns.pipelines.launch.queues import check_queues
-from beam_patterns.pipelines.launch.run import Places, launch
+from beam_patterns.pipelines.launch.run import Ended, Places, launch
 from beam_patterns.transforms import DeadLetters, Filter
 from beam_patterns.transforms.queues import CommitOffsets, ReadFromQueue, WriteToQueue
 
@@ -80,6 +80,6 @@ def build(p: beam.Pipeline, o: FilterQueueOptions) -> Places:
     return {"kept": o.output, "dead letters": o.dead_letters}
 
 
-def run(argv: Sequence[str] | None = None) -> int:
+def run(argv: Sequence[str] | None = None) -> Ended:
     """The whole pipeline from a command line; returns the exit code."""
     return launch(FilterQueueOptions, build, argv)

@@ -44,7 +44,7 @@ from beam_patterns.pipelines.images.album import Album
 from beam_patterns.pipelines.images.summary import SUMMARY, Totals, merged, totals_of, write_summary
 from beam_patterns.pipelines.images.work import Deleter, Tags, blurrer, tagger
 from beam_patterns.pipelines.launch.options import Options, option, queue, switch
-from beam_patterns.pipelines.launch.run import Places, launch
+from beam_patterns.pipelines.launch.run import Ended, Places, launch
 from beam_patterns.transforms import (
     Copier,
     DeadLetter,
@@ -179,6 +179,6 @@ def _publish(album: Album, totals: dict[str, Totals], tagged: Iterable[Tags], le
     write_summary(album, totals.get(_ALL, _NONE), tagged, letters)
 
 
-def run(argv: Sequence[str] | None = None) -> int:
+def run(argv: Sequence[str] | None = None) -> Ended:
     """The whole pipeline from a command line; returns the exit code."""
     return launch(ImageTaggingOptions, build, argv)

@@ -32,7 +32,7 @@ from apache_beam.transforms.error_handling import ErrorHandler
 
 from beam_patterns.pipelines.launch.options import Options, option, queue, sources
 from beam_patterns.pipelines.launch.queues import check_queues
-from beam_patterns.pipelines.launch.run import Places, launch
+from beam_patterns.pipelines.launch.run import Ended, Places, launch
 from beam_patterns.transforms import DeadLetters, Merger
 from beam_patterns.transforms.queues import CommitOffsets, ReadFromQueue, WriteToQueue
 
@@ -76,6 +76,6 @@ def build(p: beam.Pipeline, o: MergeQueuesOptions) -> Places:
     return {"merged": o.output, "dead letters": o.dead_letters}
 
 
-def run(argv: Sequence[str] | None = None) -> int:
+def run(argv: Sequence[str] | None = None) -> Ended:
     """The whole pipeline from a command line; returns the exit code."""
     return launch(MergeQueuesOptions, build, argv)

@@ -47,7 +47,7 @@ from apache_beam.transforms.error_handling import ErrorHandler
 
 from beam_patterns.pipelines.launch.options import Options, duration, option, queue, source
 from beam_patterns.pipelines.launch.queues import is_idle, prepared, queue_under, same_queue
-from beam_patterns.pipelines.launch.run import Places, launch
+from beam_patterns.pipelines.launch.run import Ended, Places, launch
 from beam_patterns.pipelines.mail import Deliver, open_outbox
 from beam_patterns.pipelines.signup.match import Match
 from beam_patterns.pipelines.signup.meet import Meet
@@ -279,6 +279,6 @@ def _nothing_to_do(o: NewUserSignupOptions, oldest: float) -> bool:
     return is_idle(o.signups, o.confirmations) and not any_expired(o.waiting_room, oldest)
 
 
-def run(argv: Sequence[str] | None = None) -> int:
-    """The whole pipeline from a command line; returns the exit code."""
+def run(argv: Sequence[str] | None = None) -> Ended:
+    """The whole pipeline from a command line; returns the exit code, with the balance."""
     return launch(NewUserSignupOptions, build, argv)

@@ -37,12 +37,12 @@ from apache_beam.typehints import Tuple
 from beam_patterns.pipelines.launch.expression import Expression
 from beam_patterns.pipelines.launch.options import Options, option, queue, switch
 from beam_patterns.pipelines.launch.queues import prepared, same_queue
-from beam_patterns.pipelines.launch.run import Places, launch
+from beam_patterns.pipelines.launch.run import Ended, Places, launch
 from beam_patterns.pipelines.replay.choose import FOREIGN, KEEP, REFUSED, SEND, Choose, Chosen, Facts, Look, Rules
 from beam_patterns.pipelines.replay.letters import VARIABLES
 from beam_patterns.pipelines.replay.send import SendBack, SendSlowly
 from beam_patterns.pipelines.replay.summary import say
-from beam_patterns.pipelines.replay.target import Target
+from beam_patterns.pipelines.replay.target import Target, behind
 from beam_patterns.transforms.queues import CommitOffsets, Message, ReadFromQueue, WriteToQueue, open_queue
 from beam_patterns.transforms.queues.read import positions_of
 
@@ -52,7 +52,8 @@ class ReplayDeadLettersOptions(Options):
     """Dead letters are sent back to where their items entered."""
 
     dead_letters: str = option(
-        "The queue of dead letters; its group remembers what was replayed.",
+        "The queue of dead letters; its group remembers what was replayed. Of a Pub/Sub subscription with its topic, "
+        "into which letters that stay are put back: pubsub://project/dead-replay?topic=dead.",
         example="'sqlite:///data/queues.db?topic=dead_letters&group=replay'",
         type=queue,
     )
@@ -100,6 +101,8 @@ class ReplayDeadLettersOptions(Options):
                 raise ValueError(f"--{name}: {uri} is the queue that is read; take another")
         if self.journal and not open_queue(self.journal).keeps_positions:
             raise ValueError(f"--journal: {self.journal} is a file; take a Kafka or SQLite queue with a group")
+        if not self.dry_run:
+            behind(self.dead_letters)
         if min(self.limit, self.rate) < 0 or self.most_replays < 1:
             raise ValueError("--limit and --rate are 0 or more, --most_replays is 1 or more")
         if self.rate and not remembers and self.to and not Target(self.to).kind().keeps_positions:
@@ -161,8 +164,8 @@ def build(p: beam.Pipeline, o: ReplayDeadLettersOptions) -> Places | None:
     if o.refused:
         written.append(parts.refused | "WriteRefused" >> WriteToQueue(o.refused))
     if open_queue(o.dead_letters).keeps_positions:
-        written.append(parts.keep | "PutBack" >> WriteToQueue(o.dead_letters))
-        written.append(parts.foreign | "PutBackForeign" >> WriteToQueue(o.dead_letters))
+        written.append(parts.keep | "PutBack" >> WriteToQueue(behind(o.dead_letters)))
+        written.append(parts.foreign | "PutBackForeign" >> WriteToQueue(behind(o.dead_letters)))
     tuple(written) | "Commit" >> CommitOffsets(_if_any_moves(letters, parts.chosen))
     places = {"items": rules.to.uri, "journal": o.journal, "refused": o.refused}
     return {name: place for name, place in places.items() if place}
@@ -195,6 +198,6 @@ def _moves(unused_position: Any, chosen: Chosen) -> bool:
     return chosen.moves
 
 
-def run(argv: Sequence[str] | None = None) -> int:
-    """The whole pipeline from a command line; returns the exit code."""
+def run(argv: Sequence[str] | None = None) -> Ended:
+    """The whole pipeline from a command line; returns the exit code, with the balance."""
     return launch(ReplayDeadLettersOptions, build, argv)

@@ -38,7 +38,7 @@ from apache_beam.pvalue import AsDict, AsIter, PCollection
 from apache_beam.transforms.error_handling import ErrorHandler
 
 from beam_patterns.pipelines.launch.options import Options, option, queue
-from beam_patterns.pipelines.launch.run import Places, launch
+from beam_patterns.pipelines.launch.run import Ended, Places, launch
 from beam_patterns.pipelines.sales.orders import TYPES, VALUES, WEEKDAYS, ByWeek, Order, day_in
 from beam_patterns.pipelines.sales.page import Report, render
 from beam_patterns.pipelines.sales.periods import table_of
@@ -151,6 +151,6 @@ def _replace(path: Path, data: bytes) -> None:
     new.replace(path)
 
 
-def run(argv: Sequence[str] | None = None) -> int:
-    """The whole pipeline from a command line; returns the exit code."""
+def run(argv: Sequence[str] | None = None) -> Ended:
+    """The whole pipeline from a command line; returns the exit code, with the balance."""
     return launch(SalesReportOptions, build, argv)

@@ -41,7 +41,7 @@ from apache_beam.transforms.error_handling import ErrorHandler
 
 from beam_patterns.pipelines.launch.options import Options, option, queue
 from beam_patterns.pipelines.launch.queues import same_queue
-from beam_patterns.pipelines.launch.run import Places, launch
+from beam_patterns.pipelines.launch.run import Ended, Places, launch
 from beam_patterns.pipelines.mail import Outbox, open_outbox
 from beam_patterns.pipelines.shipping.delivery import Mailer, QueueSender, worth_another_try
 from beam_patterns.pipelines.shipping.notices import Notices
@@ -195,6 +195,6 @@ def build(p: beam.Pipeline, o: ShippingNotificationsOptions) -> Places:
     return {"mails": o.mail, "texts": o.texts, "untold": o.untold, "dead letters": o.dead_letters}
 
 
-def run(argv: Sequence[str] | None = None) -> int:
-    """The whole pipeline from a command line; returns the exit code."""
+def run(argv: Sequence[str] | None = None) -> Ended:
+    """The whole pipeline from a command line; returns the exit code, with the balance."""
     return launch(ShippingNotificationsOptions, build, argv)

@@ -38,7 +38,7 @@ from beam_patterns.pipelines.launch.expression import Expression
 from beam_patterns.pipelines.launch.item import cases, item_of
 from beam_patterns.pipelines.launch.options import Options, option, prefix, queue, source, switch
 from beam_patterns.pipelines.launch.queues import check_queues, queue_under
-from beam_patterns.pipelines.launch.run import Places, launch
+from beam_patterns.pipelines.launch.run import Ended, Places, launch
 from beam_patterns.transforms import DeadLetters, Splitter
 from beam_patterns.transforms.queues import CommitOffsets, ReadFromQueue, WriteToQueue
 
@@ -106,6 +106,6 @@ def build(p: beam.Pipeline, o: SplitQueueOptions) -> Places:
     return {**o.outputs, "dead letters": o.dead_letters}
 
 
-def run(argv: Sequence[str] | None = None) -> int:
+def run(argv: Sequence[str] | None = None) -> Ended:
     """The whole pipeline from a command line; returns the exit code."""
     return launch(SplitQueueOptions, build, argv)

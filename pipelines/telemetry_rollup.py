@@ -42,7 +42,7 @@ from apache_beam.transforms.window import FixedWindows
 
 from beam_patterns.pipelines.launch.options import Options, duration, option, queue
 from beam_patterns.pipelines.launch.queues import is_idle, same_queue
-from beam_patterns.pipelines.launch.run import Places, launch
+from beam_patterns.pipelines.launch.run import Ended, Places, launch
 from beam_patterns.pipelines.telemetry.events import Event, InTime, arrived, at_its_time, check_event
 from beam_patterns.pipelines.telemetry.rollup import Rolled, RollUp
 from beam_patterns.transforms import DeadLetters, Filter, Reduce
@@ -138,6 +138,6 @@ def build(p: beam.Pipeline, o: TelemetryRollupOptions) -> Places | None:
     return {"windows": o.output, "dead letters": o.dead_letters}
 
 
-def run(argv: Sequence[str] | None = None) -> int:
-    """The whole pipeline from a command line; returns the exit code."""
+def run(argv: Sequence[str] | None = None) -> Ended:
+    """The whole pipeline from a command line; returns the exit code, with the balance."""
     return launch(TelemetryRollupOptions, build, argv)

@@ -31,7 +31,7 @@ from apache_beam.pvalue import PCollection
 from apache_beam.transforms.error_handling import ErrorHandler
 
 from beam_patterns.pipelines.files.find import FindFiles
-from beam_patterns.pipelines.launch.run import Places, launch
+from beam_patterns.pipelines.launch.run import Ended, Places, launch
 from beam_patterns.pipelines.video.folders import OutputFolders
 from beam_patterns.pipelines.video.options import VideoOptions
 from beam_patterns.pipelines.video.renditions import Animator, Manifester, Probe, Renderer
@@ -76,6 +76,6 @@ def build(p: beam.Pipeline, o: VideoRenditionsOptions) -> Places:
     return {"renditions": o.folders.output, "dead letters": o.letters}
 
 
-def run(argv: Sequence[str] | None = None) -> int:
-    """The whole pipeline from a command line; returns the exit code."""
+def run(argv: Sequence[str] | None = None) -> Ended:
+    """The whole pipeline from a command line; returns the exit code, with the balance."""
     return launch(VideoRenditionsOptions, build, argv)

@@ -32,7 +32,7 @@ from apache_beam.transforms.error_handling import ErrorHandler
 from beam_patterns.pipelines.files.find import FindFiles
 from beam_patterns.pipelines.files.gallery import PAGE
 from beam_patterns.pipelines.launch.options import option
-from beam_patterns.pipelines.launch.run import Places, launch
+from beam_patterns.pipelines.launch.run import Ended, Places, launch
 from beam_patterns.pipelines.video.gallery import write_gallery
 from beam_patterns.pipelines.video.options import VideoOptions
 from beam_patterns.pipelines.video.thumbnails import Thumbnailer
@@ -84,6 +84,6 @@ def _gallery(output: str, unused_made: Iterable[str], failed: Iterable[DeadLette
     return write_gallery(output, failed)
 
 
-def run(argv: Sequence[str] | None = None) -> int:
-    """The whole pipeline from a command line; returns the exit code."""
+def run(argv: Sequence[str] | None = None) -> Ended:
+    """The whole pipeline from a command line; returns the exit code, with the balance."""
     return launch(VideoThumbnailsOptions, build, argv)

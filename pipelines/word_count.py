@@ -34,7 +34,7 @@ from apache_beam.transforms.error_handling import ErrorHandler
 
 from beam_patterns.pipelines.launch.options import Options, option, queue
 from beam_patterns.pipelines.launch.queues import is_idle, same_queue
-from beam_patterns.pipelines.launch.run import Places, launch
+from beam_patterns.pipelines.launch.run import Ended, Places, launch
 from beam_patterns.transforms import DeadLetters, Filter, Sum
 from beam_patterns.transforms.queues import CommitOffsets, Message, ReadFromQueue, WriteToQueue
 
@@ -130,6 +130,6 @@ def build(p: beam.Pipeline, o: WordCountOptions) -> Places | None:
     return {"counts": o.counts, "dead letters": o.dead_letters}
 
 
-def run(argv: Sequence[str] | None = None) -> int:
-    """The whole pipeline from a command line; returns the exit code."""
+def run(argv: Sequence[str] | None = None) -> Ended:
+    """The whole pipeline from a command line; returns the exit code, with the balance."""
     return launch(WordCountOptions, build, argv)

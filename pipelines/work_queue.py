@@ -43,7 +43,7 @@ from apache_beam.pvalue import PCollection
 from apache_beam.transforms.error_handling import ErrorHandler
 
 from beam_patterns.pipelines.launch.options import Options, any_queue, duration, option, queue, switch
-from beam_patterns.pipelines.launch.run import Places, launch
+from beam_patterns.pipelines.launch.run import Ended, Places, launch
 from beam_patterns.transforms import DeadLetters, WorkQueue
 from beam_patterns.transforms.queues import CommitOffsets, Message, ReadFromQueue, WriteToQueue
 from beam_patterns.transforms.workers import Command, DoneMarkers, HttpWorker
@@ -140,6 +140,6 @@ def build(p: beam.Pipeline, o: WorkQueueOptions) -> Places:
     return {"results": o.output, "dead letters": o.dead_letters}
 
 
-def run(argv: Sequence[str] | None = None) -> int:
-    """The whole pipeline from a command line; returns the exit code."""
+def run(argv: Sequence[str] | None = None) -> Ended:
+    """The whole pipeline from a command line; returns the exit code, with the balance."""
     return launch(WorkQueueOptions, build, argv)

@@ -1,5 +1,6 @@
 """The breaker: a broken deployment is stopped, single failures are not."""
 
+from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
@@ -10,7 +11,14 @@ from hypothesis import strategies as st
 
 from beam_patterns.transforms import DeadLetter, DeadLetters, Dedupe, Filter, Reduce, Splitter, WorkQueue
 from beam_patterns.transforms.core.breaker import Breaker, BreakerError, Failures
-from beam_patterns.transforms.queues import Message
+from beam_patterns.transforms.queues import (
+    CommitOffsets,
+    Message,
+    QueueError,
+    ReadFromQueue,
+    WriteToQueue,
+    open_queue,
+)
 
 from .running import Lists, Run
 
@@ -109,3 +117,44 @@ def test_values_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
 def test_without_a_handler_there_is_nothing_to_break() -> None:
     with pytest.raises(ValueError, match="comes behind"):
         Filter(is_small).with_breaker()
+
+
+def test_a_run_that_is_stopped_keeps_its_queue_of_dead_letters_short_and_what_other_runs_wrote(tmp_path: Path) -> None:
+    def uri(topic: str) -> str:
+        return f"sqlite://{tmp_path}/q.db?topic={topic}&group=g"
+
+    def run(check: Any, of_last: int) -> None:
+        with beam.Pipeline("FnApiRunner") as p:
+            with ErrorHandler(DeadLetters() | "Park" >> WriteToQueue(uri("dead"))) as dead:
+                read = p | ReadFromQueue(uri("in"))
+                kept = read | Filter(check).with_error_handler(dead).with_breaker(0.5, of_last)
+                written = kept | WriteToQueue(uri("out")).with_error_handler(dead)
+            _ = (written, dead.output()) | CommitOffsets(read)
+
+    put(uri("in"), *(Message(b"%d" % n) for n in range(0, 20, 2)))
+    run(odd_message, 40)
+    put(uri("in"), *(Message(b"%d" % n) for n in range(1, 2001, 2)))
+    with pytest.raises(BreakerError, match="20 of the last 40 items failed the same way"):
+        run(odd_message, 40)
+    assert [m.value for m in lies(uri("out"))] == [b"%d" % n for n in range(0, 20, 2)]
+    assert lies(uri("dead")) == []
+    assert len(lies(uri("in"))) == 1000, "they are read again"
+    run(bool, 40)
+    assert (len(lies(uri("out"))), lies(uri("in"))) == (1010, [])
+
+
+def put(uri: str, *messages: Message) -> None:
+    """Writes."""
+    writer = open_queue(uri).writer()
+    writer.write(messages)
+    assert writer.flush() == []
+    writer.close()
+
+
+def lies(uri: str) -> list[Message]:
+    """What the group has not read; all of a queue nobody reads, nothing of one that is not there."""
+    try:
+        queue = open_queue(uri)
+        return [message for split in queue.splits() for batch in queue.read(split) for message in batch]
+    except QueueError:
+        return []

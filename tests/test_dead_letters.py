@@ -1,14 +1,18 @@
 """DeadLetter and DeadLetters: what is kept of a failure."""
 
+import json
 import time
 from typing import Any, NamedTuple
 
 import apache_beam as beam
+import pytest
 from apache_beam.coders import registry
+from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.transforms.error_handling import ErrorHandler
 from hypothesis import given
 from hypothesis import strategies as st
 
+from beam_patterns.testing import run_pattern
 from beam_patterns.testing.collect import Collect
 from beam_patterns.transforms import DeadLetter, DeadLetters, Filter
 from beam_patterns.transforms.queues import Message
@@ -42,6 +46,58 @@ def test_a_message_keeps_everything_it_had() -> None:
 def test_failures_of_one_kind_have_one_fingerprint_whatever_they_say() -> None:
     assert fails(ValueError, "user 1").fingerprint == fails(ValueError, "user 2").fingerprint
     assert fails(ValueError, "user 1").fingerprint != fails(KeyError, "user 1").fingerprint
+
+
+def test_failures_in_a_library_are_told_apart_by_where_the_user_called_it() -> None:
+    assert fails_in(decode, "{").fingerprint == fails_in(decode, "[1, 2").fingerprint, "whatever frames follow"
+    assert fails_in(decode, "{").fingerprint != fails_in(decode_again, "{").fingerprint
+
+
+def fails_in(work: Any, text: str) -> DeadLetter:
+    """A letter about what `work` raises."""
+    (letter,) = run_pattern(Filter(work), [text]).dead
+    return letter
+
+
+def decode(text: str) -> Any:
+    """The error is raised in the standard library, four frames below."""
+    return json.loads(text)
+
+
+def decode_again(text: str) -> Any:
+    """The same elsewhere."""
+    return json.loads(text)
+
+
+def test_beam_s_own_records_of_one_kind_have_one_fingerprint_whatever_the_cause_said() -> None:
+    def graph(p: beam.Pipeline, dead: ErrorHandler) -> dict[str, Any]:
+        return {"out": p | beam.Create(["user 1", "user 2"]) | "Find" >> beam.Map(find).with_error_handler(dead)}
+
+    letters = Run(lambda: beam.Pipeline("FnApiRunner"), graph).dead
+    assert [letter.error_message.startswith("ValueError") for letter in letters] == [True, True]
+    assert len({letter.fingerprint for letter in letters}) == 1
+
+
+def find(name: str) -> Any:
+    """A cause whose text differs."""
+    try:
+        return {}[name]
+    except KeyError as error:
+        raise ValueError("nobody") from error
+
+
+class _UnspeakableError(Exception):
+    def __str__(self) -> str:
+        raise ZeroDivisionError
+
+
+@pytest.mark.parametrize(
+    ("error", "said"), [(ValueError("a file called \udcff"), "a file called \\udcff"), (_UnspeakableError(), "")]
+)
+def test_what_an_error_says_can_always_be_written(error: Exception, said: str) -> None:
+    letter = DeadLetter.of(b"x", error, step="s")
+    assert letter.error_message == said
+    assert DeadLetter.from_message(letter.as_message()) == letter
 
 
 def test_the_traceback_shows_the_user_s_frames() -> None:
@@ -94,6 +150,14 @@ def test_a_letter_comes_back_from_a_queue_as_it_went_in(
     assert DeadLetter.from_message(letter.as_message()) == letter
 
 
+def test_a_message_out_of_another_s_dead_letter_queue_keeps_what_that_said() -> None:
+    theirs = (("__connect.errors.topic", b"first"), ("lang", b"en"), ("__connect.errors.stage", b"VALUE_CONVERTER"))
+    letter = DeadLetter.of(Message(b"x", attributes=theirs, source=("q", 0, 1)), ValueError("no"), step="Work")
+    assert DeadLetter.from_message(letter.as_message()) == letter
+    of_a_letter = DeadLetter.of(letter.as_message(), ValueError("no"), step="Again")
+    assert DeadLetter.from_message(of_a_letter.as_message()) == of_a_letter
+
+
 def test_beam_s_own_error_records_become_letters_too() -> None:
     def graph(p: beam.Pipeline, dead: ErrorHandler) -> dict[str, Any]:
         return {"out": p | beam.Create([b"1", b"x"]) | "Parse" >> beam.Map(int).with_error_handler(dead)}
@@ -103,6 +167,13 @@ def test_beam_s_own_error_records_become_letters_too() -> None:
     assert run["out"] == [1]
     assert (letter.payload, letter.error_type) == (b"x", "ValueError")
     assert "invalid literal" in letter.error_message
+
+
+def test_a_letter_knows_the_job() -> None:
+    seen, job = Collect(), PipelineOptions(job_name="nightly")
+    with beam.Pipeline("FnApiRunner", job) as p, ErrorHandler(DeadLetters() | seen) as dead:
+        _ = p | beam.Create([0]) | Filter(lambda n: 1 / n).with_error_handler(dead)
+    assert [letter.pipeline for letter in seen.elements] == ["nightly"]
 
 
 def test_a_letter_takes_the_element_s_timestamp_where_the_message_has_none() -> None:

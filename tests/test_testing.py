@@ -158,6 +158,13 @@ def test_a_flow_that_is_idempotent_passes() -> None:
     assert result(lambda: chaos(beam.Pipeline("FnApiRunner"))) == plain == [("a", 4), ("b", 2)]
 
 
+def test_a_bundle_that_is_run_twice_is_counted_once() -> None:
+    p = chaos(beam.Pipeline("FnApiRunner"), once=["Create"])
+    _ = p | beam.Create(range(100)) | Filter(is_even) | Sum(key=is_even, value=int)
+    balance = assert_conserved(p.run(), p)
+    assert [(s.label, s.came, s.out, s.dropped) for s in balance.steps] == [("Filter", 100, 50, 50), ("Sum", 50, 50, 0)]
+
+
 def first(pair: Any) -> Any:
     return pair[0]
 

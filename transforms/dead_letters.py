@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import re
+import sysconfig
 import time
 import traceback
 from collections.abc import Iterator
@@ -10,6 +12,7 @@ from typing import Any, NamedTuple
 import apache_beam as beam
 import orjson
 from apache_beam.coders import Coder
+from apache_beam.options.pipeline_options import GoogleCloudOptions
 from apache_beam.utils.timestamp import MAX_TIMESTAMP, MIN_TIMESTAMP, Timestamp
 
 from .core.coders import RecordCoder
@@ -19,6 +22,8 @@ __all__ = ["DeadLetter", "DeadLetters"]
 
 _MAX_TEXT = 10_000
 _NOT_USER_CODE = (os.path.dirname(__file__), os.path.dirname(beam.__file__))  # noqa: PTH120 (both are str prefixes)
+_LIBRARIES = tuple(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
+_FRAME = re.compile(r'  File "(.+)", line (\d+), in (.+)')
 
 
 @RecordCoder.register
@@ -55,9 +60,9 @@ class DeadLetter(NamedTuple):
     traceback: str
     """The frames of user code and what they called, at most 10,000 characters."""
     fingerprint: str
-    """Equal for failures of the same kind: a hash of the error's type and the top frames of user code."""
+    """Equal for failures of the same kind: a hash of the error's type and the top three frames of user code."""
     pipeline: str
-    """The job's name."""
+    """The job's name, which `--job_name` gives; a pipeline of this package has its own for it."""
     version: int
     """Of this schema."""
 
@@ -75,7 +80,7 @@ class DeadLetter(NamedTuple):
         message = element if isinstance(element, Message) else _as_message(element, coder)
         frames = traceback.extract_tb(error.__traceback__)
         theirs = [f for f in frames if not f.filename.startswith(_NOT_USER_CODE)]
-        now = time.time()
+        now, said = time.time(), _said(error)
         return DeadLetter(
             payload=message.value,
             key=message.key,
@@ -87,8 +92,8 @@ class DeadLetter(NamedTuple):
             first_failed_at=now,
             last_failed_at=now,
             error_type=_name(type(error)),
-            error_message=str(error)[:_MAX_TEXT],
-            traceback="".join(traceback.format_list(theirs))[-_MAX_TEXT:],
+            error_message=said[:_MAX_TEXT],
+            traceback=_text("".join(traceback.format_list(theirs)))[-_MAX_TEXT:],
             fingerprint=_fingerprint(_name(type(error)), theirs),
             pipeline=pipeline,
             version=1,
@@ -101,9 +106,9 @@ class DeadLetter(NamedTuple):
         >>> letter.as_message().attribute("__connect.errors.exception.message")
         b'no'
         """
-        fields = self._asdict()
-        said = ((header, fields[field]) for field, header in _HEADERS.items())
-        headers = tuple((header, str(value).encode()) for header, value in said if value is not None)
+        fields = {**self._asdict(), **_place(self.source)}
+        said = ((header, fields[field]) for field, header in _HEADERS.items() if field in fields)
+        headers = tuple((header, b"" if value is None else str(value).encode()) for header, value in said)
         return Message(self.payload, self.key, self.attributes + headers, self.last_failed_at)
 
     @staticmethod
@@ -115,22 +120,23 @@ class DeadLetter(NamedTuple):
         True
         """
         said = {name: value.decode("utf-8", "replace") for name, value in message.attributes}
-        missing = [header for header in _HEADERS.values() if header not in said and header != _HEADERS["event_time"]]
+        missing = [header for field, header in _HEADERS.items() if header not in said and field not in _OPTIONAL]
         if missing:
             raise ValueError(f"this message is no dead letter: it lacks the attributes {', '.join(missing)}")
-        fields = {field: said.get(header) for field, header in _HEADERS.items()}
-        convert = DeadLetter.__annotations__
         typed: dict[str, Any] = {
-            field: text if text is None or convert[field] is str else (int if convert[field] is int else float)(text)
-            for field, text in fields.items()
+            field: _TYPES.get(DeadLetter.__annotations__[field], str)(said.get(header, ""))
+            for field, header in _HEADERS.items()
+            if field in DeadLetter._fields
         }
-        ours = frozenset(_HEADERS.values())
-        attributes = tuple(pair for pair in message.attributes if pair[0] not in ours)
+        attributes = _theirs(message.attributes, has_place=bool(_place(typed["source"])))
         return DeadLetter(payload=message.value, key=message.key, attributes=attributes, **typed)
 
 
 #: Names that other tools know where Kafka Connect has one (KIP-298), our own prefix elsewhere.
 _HEADERS = {
+    "queue": "__connect.errors.topic",
+    "partition": "__connect.errors.partition",
+    "offset": "__connect.errors.offset",
     "source": "beam_patterns.source",
     "event_time": "beam_patterns.event_time",
     "step": "__connect.errors.stage",
@@ -144,6 +150,9 @@ _HEADERS = {
     "pipeline": "__connect.errors.connector.name",
     "version": "beam_patterns.version",
 }
+_PLACE = ("queue", "partition", "offset")
+_OPTIONAL = (*_PLACE, "event_time")
+_TYPES: dict[Any, Any] = {int: int, float: float, float | None: lambda said: float(said) if said else None}
 
 
 class DeadLetters(beam.PTransform):
@@ -172,20 +181,27 @@ class DeadLetters(beam.PTransform):
 
     def expand(self, errors: beam.PCollection) -> beam.PCollection:
         """One DeadLetter per error record."""
-        return errors | "Record" >> beam.Map(_to_dead_letter, label=self.label).with_output_types(DeadLetter)
+        job = errors.pipeline.options.view_as(GoogleCloudOptions).job_name or ""
+        return errors | "Record" >> beam.Map(_complete, label=self.label, job=job).with_output_types(DeadLetter)
 
 
-def _to_dead_letter(error: Any, timestamp: Any = beam.DoFn.TimestampParam, label: str = "") -> DeadLetter:
-    if isinstance(error, DeadLetter):
-        return error if error.event_time is not None else error._replace(event_time=_seconds(timestamp))
+def _complete(error: Any, timestamp: Any = beam.DoFn.TimestampParam, label: str = "", job: str = "") -> DeadLetter:
+    """With what the step that failed did not know."""
+    letter = error if isinstance(error, DeadLetter) else _of_beam(error, label)
+    event_time = _seconds(timestamp) if letter.event_time is None else letter.event_time
+    return letter._replace(event_time=event_time, pipeline=letter.pipeline or job)
+
+
+def _of_beam(error: Any, label: str) -> DeadLetter:
     # Beam's own record: (element, (class, repr of the error, lines of the traceback)).
     element, (error_class, said, lines) = error
     letter = DeadLetter.of(element, RuntimeError(said), step=label)
-    name = _name(error_class)
-    text = "".join(lines)[-_MAX_TEXT:]
-    event_time = _seconds(timestamp) if letter.event_time is None else letter.event_time
+    text, name = "".join(lines), _name(error_class)
+    frames = [traceback.FrameSummary(file, int(line), place) for file, line, place in _FRAME.findall(text)]
     return letter._replace(
-        event_time=event_time, error_type=name, traceback=text, fingerprint=_hash(name, *lines[1:-1])
+        error_type=name,
+        traceback=_text(text)[-_MAX_TEXT:],
+        fingerprint=_fingerprint(name, [f for f in frames if not f.filename.startswith(_NOT_USER_CODE)]),
     )
 
 
@@ -222,8 +238,47 @@ def _name(error_class: type) -> str:
     return f"{error_class.__module__}.{error_class.__qualname__}"
 
 
+def _said(error: BaseException) -> str:
+    try:
+        return _text(str(error))
+    except Exception:  # An error that can't be told must still reach the dead letters.
+        return ""
+
+
+def _text(said: str) -> str:
+    """Text that can be written: a file's name in an error's message may be none."""
+    return said.encode("utf-8", "backslashreplace").decode()
+
+
+def _place(source: str) -> dict[str, str]:
+    """Queue, partition and offset of a source that has all three."""
+    queue, *numbers = source.rsplit("/", 2)
+    if len(numbers) < 2 or not all(number.isdecimal() for number in numbers):
+        return {}
+    return dict(zip(_PLACE, (queue, *numbers), strict=True))
+
+
+def _theirs(attributes: tuple[tuple[str, bytes], ...], has_place: bool) -> tuple[tuple[str, bytes], ...]:
+    """Without ours, which are the last of their names: the original may come from another's dead-letter queue."""
+    ours = {header for field, header in _HEADERS.items() if has_place or field not in _PLACE}
+    theirs = list[tuple[str, bytes]]()
+    for name, value in reversed(attributes):
+        if name in ours:
+            ours.remove(name)
+        else:
+            theirs.append((name, value))
+    return tuple(reversed(theirs))
+
+
 def _fingerprint(error_type: str, frames: list[traceback.FrameSummary]) -> str:
-    return _hash(error_type, *_places(frames[-3:]))
+    return _hash(error_type, *_places(_user_frames(frames)[-3:]))
+
+
+def _user_frames(frames: list[traceback.FrameSummary]) -> list[traceback.FrameSummary]:
+    """Those outside of libraries; of code that is installed itself, those of what the pattern called."""
+    theirs = [f for f in frames if not f.filename.startswith(_LIBRARIES)]
+    home = os.path.dirname(frames[0].filename) if frames else ""  # noqa: PTH120 (a prefix)
+    return theirs or [f for f in frames if f.filename.startswith(home)]
 
 
 def _places(frames: list[traceback.FrameSummary]) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """The balance of a run: at every step, what went in came out, was dropped, lies dead, or had been there before."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -9,13 +9,16 @@ from apache_beam.pipeline import AppliedPTransform, PipelineVisitor
 from apache_beam.portability.api import beam_job_api_pb2
 from apache_beam.runners.portability.portable_runner import PipelineResult
 
+from beam_patterns.transforms.core import times, totals
 from beam_patterns.transforms.core.routing import Pattern
 
 from .counts import Key, summed
 
-__all__ = ["Balance", "Step", "counters_of"]
+__all__ = ["Balance", "Step", "counters_of", "interim_of"]
 
 _LEFT = ("out", "dropped", "dead", "duplicates")
+#: Namespaces of counters that belong to steps and are no part of what a step did with its elements.
+_ASIDE = (times.NAMESPACE, totals.NAMESPACE)
 
 
 class Step(NamedTuple):
@@ -29,18 +32,22 @@ class Step(NamedTuple):
     dead: int = 0
     duplicates: int = 0
     branches: tuple[tuple[str, int], ...] = ()
+    interim: bool = False
+    """The runner told no final counters; these are from some moment before the end."""
 
     @property
     def missing(self) -> int:
         """How many went in and are nowhere; negative if more came out than went in; 0 if the balance closes."""
-        return 0 if self.came is None else self.came - self.out - self.dropped - self.dead - self.duplicates
+        if self.came is None or self.interim:
+            return 0
+        return self.came - self.out - self.dropped - self.dead - self.duplicates
 
     @staticmethod
-    def of(label: str, pattern: str, counters: Mapping[str, int]) -> "Step":
+    def of(label: str, pattern: str, counters: Mapping[str, int], interim: bool = False) -> "Step":
         """The counters of a pattern by name."""
         branches = tuple((name, count) for name, count in counters.items() if name not in ("in", *_LEFT))
         left = {name: counters.get(name, 0) for name in _LEFT}
-        return Step(label, pattern, counters.get("in"), branches=branches, **left)
+        return Step(label, pattern, counters.get("in"), branches=branches, interim=interim, **left)
 
 
 class Balance(NamedTuple):
@@ -58,20 +65,25 @@ class Balance(NamedTuple):
     @staticmethod
     def of(result: Any, pipeline: beam.Pipeline | None = None) -> "Balance":
         """From a finished run's committed counters; with the pipeline, steps that had nothing to do are there too."""
-        return Balance.of_counters(counters_of(result, pipeline), pipeline)
+        return Balance.of_counters(counters_of(result, pipeline), pipeline, interim_of(result, pipeline))
 
     @staticmethod
-    def of_counters(counters: Mapping[tuple[str, str, str], int], pipeline: beam.Pipeline | None) -> "Balance":
+    def of_counters(
+        counters: Mapping[Key, int], pipeline: beam.Pipeline | None, interim: Set[Key] = frozenset()
+    ) -> "Balance":
         """From counters by step, namespace and name; of a run that goes on, the balance so far."""
         patterns = _patterns(pipeline) if pipeline else {}
         counted: dict[tuple[str, str], dict[str, int]] = {}
+        unsure = set[tuple[str, str]]()
         for (step, pattern, name), number in counters.items():
-            label = _owner(step, pattern, patterns)
+            label = None if pattern in _ASIDE else _owner(step, pattern, patterns)
             if label is not None:
                 of_step = counted.setdefault((label, pattern), {})
                 of_step[name] = of_step.get(name, 0) + number
+                if (step, pattern, name) in interim:
+                    unsure.add((label, pattern))
         shown = [key for key, is_pattern in patterns.items() if is_pattern or key in counted]
-        return Balance(tuple(Step.of(*key, counted.get(key, {})) for key in (shown or counted)))
+        return Balance(tuple(Step.of(*key, counted.get(key, {}), key in unsure) for key in (shown or counted)))
 
     @property
     def closes(self) -> bool:
@@ -89,30 +101,40 @@ class Balance(NamedTuple):
 
 
 def counters_of(result: Any, pipeline: beam.Pipeline | None = None) -> Counter[Key]:
-    """All counters of a run by step, namespace and name.
+    """All counters of a run by step, namespace and name; final ones where the runner tells them."""
+    seen, final = _told(result, pipeline)
+    return Counter({**seen, **final})
 
-    Portable runners report a step by an id, for which the pipeline knows the label.
+
+def interim_of(result: Any, pipeline: beam.Pipeline | None = None) -> set[Key]:
+    """The counters of which a runner tells only what it saw while the run went on, though it has final ones of others.
+
+    Prism drops the last counters of some bundles; Flink tells nothing else than what it saw last, which is final.
+    """
+    seen, final = _told(result, pipeline)
+    return seen.keys() - final.keys() if final else set()
+
+
+def _told(result: Any, pipeline: beam.Pipeline | None) -> tuple[Counter[Key], Counter[Key]]:
+    """What the runner saw, and what it calls final. It reports a step by an id, for which the pipeline knows the label.
+
+    A job server is asked itself: `result.metrics()` repeats its first answer when the run has gone on, and of a step
+    that is part of several stages (Flink puts what follows a Flatten into the stage of each input) keeps one stage's.
     """
     steps = pipeline.to_runner_api().components.transforms if pipeline else {}
     if isinstance(result, PipelineResult):
-        return _of_job_server(result, steps)
-    counted: Counter[Key] = Counter()
+        request = beam_job_api_pb2.GetJobMetricsRequest(job_id=result._job_id)
+        metrics = result._job_service.GetJobMetrics(request).metrics
+        return summed(steps, metrics.attempted), summed(steps, metrics.committed)
+    seen, final = Counter[Key](), Counter[Key]()
     for metric in result.metrics().query()["counters"]:
         step = metric.key.step or ""
         label = steps[step].unique_name if step in steps else step
-        counted[label, metric.key.metric.namespace, metric.key.metric.name] += metric.result or 0
-    return counted
-
-
-def _of_job_server(result: PipelineResult, steps: Any) -> Counter[Key]:
-    """Not `result.metrics()`.
-
-    That repeats its first answer when the run has gone on, and of a step that is part of several stages (Flink puts
-    what follows a Flatten into the stage of each input) it keeps one stage's counters.
-    """
-    request = beam_job_api_pb2.GetJobMetricsRequest(job_id=result._job_id)
-    metrics = result._job_service.GetJobMetrics(request).metrics
-    return Counter({**summed(steps, metrics.attempted), **summed(steps, metrics.committed)})
+        key = label, metric.key.metric.namespace, metric.key.metric.name
+        seen[key] += metric.attempted or 0
+        if metric.committed is not None:
+            final[key] += metric.committed
+    return seen, final
 
 
 class _Composites(PipelineVisitor):

@@ -4,7 +4,7 @@ import signal
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
@@ -12,7 +12,8 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 __all__ = ["Counts", "DirectRunner", "Key", "summed"]
 
 _USER_COUNTER = "beam:metric:user:sum_int64:v1"
-#: A pattern's counter: the step that counts, the pattern's class, in or out or ...
+_ELEMENT_COUNT = "beam:metric:element_count:v1"
+#: A counter: the step that counts, the pattern's class, in or out or ...
 Key = tuple[str, str, str]
 
 
@@ -22,17 +23,39 @@ class Counts:
     def __init__(self) -> None:
         self.stages = self.stages_done = 0
         self._done: Counter[Key] = Counter()
+        self._entered: Counter[tuple[str, str]] = Counter()
         self._running: tuple[Any, Iterable[Any]] | None = None
-        self._elsewhere: Callable[[], Counter[Key]] | None = None
+        self._bundles = dict[str, Any]()
+        self._elsewhere: Callable[[], Counter[Key]] = Counter
+        self._seen: Counter[Key] = Counter()
         self._lock = threading.RLock()  # A signal may come while this thread has it.
+
+    @property
+    def here(self) -> Counter[Key]:
+        """Of bundles that have ended in this process."""
+        with self._lock:
+            return self._done.copy()
 
     def now(self) -> Counter[Key]:
         """All counters, as they stand."""
         with self._lock:
-            return self._elsewhere() if self._elsewhere else self._done + self._of_running()
+            with suppress(Exception):  # The other process may have ended: the last look stands.
+                self._seen = self._elsewhere()
+            return (self._done + self._of_running() + self._of_bundles()) | self._seen
+
+    def entered(self) -> dict[str, int]:
+        """How many elements each step, by its first label, has to do in all.
+
+        Known when the stage before it is done, in a runner that goes stage by stage.
+        """
+        with self._lock:
+            most: dict[str, int] = {}
+            for (step, _), number in self._entered.items():
+                most[step] = max(most.get(step, 0), number)
+            return most
 
     def follow(self, elsewhere: Callable[[], Counter[Key]]) -> None:
-        """The run goes on in another process, whose counters this function fetches; here nothing has been counted."""
+        """The run goes on in another process, whose counters this function fetches."""
         with self._lock:
             if not self.stages:
                 self._elsewhere = elsewhere
@@ -46,13 +69,25 @@ class Counts:
         """The bundle is done, and these are its metrics."""
         with self._lock:
             self._running = None
-            self._done += summed(names, infos)
+            self._done.update(summed(names, infos))  # Unlike +=, with those that are 0.
+            self._entered.update(_entered(names, infos))
+
+    @contextmanager
+    def bundle(self, cache: Any, instruction: str) -> Iterator[None]:
+        """A bundle that a worker in this process does for a runner elsewhere, side by side with others."""
+        self._bundles[instruction] = cache
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._bundles.pop(instruction, None)
 
     def cut_off(self) -> None:
         """The bundle will not end; what it has counted by now is all that will be known of it."""
         with self._lock:
-            self._done += self._of_running()
+            self._done += self._of_running() + self._of_bundles()
             self._running = None
+            self._bundles.clear()
 
     @contextmanager
     def until_interrupted(self) -> Iterator[None]:
@@ -80,6 +115,14 @@ class Counts:
         except Exception:  # The bundle ends while we look, or Beam has changed inside: the next look will tell.
             return Counter()
         return sum((summed(names, infos) for infos in cells), Counter())
+
+    def _of_bundles(self) -> Counter[Key]:
+        counted: Counter[Key] = Counter()
+        for instruction, cache in list(self._bundles.items()):
+            with suppress(Exception):  # It ends while we look: the next look will tell.
+                _, processor = cache.active_bundle_processors[instruction]
+                counted += summed(processor.process_bundle_descriptor.transforms, processor.monitoring_infos())
+        return counted
 
 
 class DirectRunner(FnApiRunner):
@@ -117,6 +160,17 @@ def summed(names: Any, infos: Iterable[Any]) -> Counter[Key]:
             label = names[step].unique_name if step in names else step
             counted[label, info.labels["NAMESPACE"], info.labels["NAME"]] += _decoded(info.payload)
     return counted
+
+
+def _entered(names: Any, infos: Iterable[Any]) -> Counter[tuple[str, str]]:
+    """By step and PCollection."""
+    counts = {i.labels["PCOLLECTION"]: _decoded(i.payload) for i in infos if i.urn == _ELEMENT_COUNT}
+    taken: Counter[tuple[str, str]] = Counter()
+    for transform in names.values():
+        for pcollection in transform.inputs.values():
+            step = transform.unique_name.partition("/")[0]
+            taken[step, pcollection] = counts.get(pcollection, 0)
+    return taken
 
 
 def _decoded(payload: bytes) -> int:

@@ -2,9 +2,10 @@
 
 import sys
 import traceback
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
-from typing import Any
+from contextlib import nullcontext, suppress
+from typing import Any, Self
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions, StandardOptions
@@ -13,16 +14,17 @@ from apache_beam.runners.runner import PipelineResult, PipelineState
 from beam_patterns.pipelines.report.recorder import Recorder
 from beam_patterns.transforms.core.concurrency import concurrency_of
 
-from .balance import Balance, counters_of
-from .counts import Counts, DirectRunner
+from .balance import Balance, counters_of, interim_of
+from .counts import Counts, DirectRunner, Key
 from .failures import sentence, was_interrupted
 from .flink import make_stream_live
+from .loopback import counted_here
 from .options import Options
 from .progress import watched
 from .queues import drawing
 from .show import Screen
 
-__all__ = ["Places", "launch"]
+__all__ = ["Ended", "Places", "launch"]
 
 #: What a run writes, and where it lies.
 Places = Mapping[str, str]
@@ -32,32 +34,55 @@ Build = Callable[[beam.Pipeline, Any], Places | None]
 _FAILED, _WRONG_USE, _INTERRUPTED = 1, 2, 130
 
 
-def launch(kind: type[Options], build: Build, argv: Sequence[str] | None) -> int:
-    """Runs a pipeline with the options of a command line; returns the exit code.
+class Ended(int):
+    """A run's exit code, with its balance.
+
+    >>> ended = Ended(1, Balance(()))
+    >>> ended == 1, ended.balance.closes
+    (True, True)
+    """
+
+    balance: Balance
+    """Of a run that did not come to its end, the balance so far; empty if it did not begin."""
+
+    def __new__(cls, code: int, balance: Balance | None = None) -> Self:
+        ended = super().__new__(cls, code)
+        ended.balance = balance or Balance(())
+        return ended
+
+
+def launch(kind: type[Options], build: Build, argv: Sequence[str] | None) -> Ended:
+    """Runs a pipeline with the options of a command line; returns the exit code, with the balance.
 
     0: done, and the balance closes. 1: failed. 2: wrong options; nothing was started. 130: interrupted.
     """
     try:
         options, others = kind.parse(sys.argv[1:] if argv is None else argv)
         beam_options = _beam_options(options, others)
+        _name_job(kind, options, beam_options)
         note = make_stream_live(options.runner, beam_options) if options.streaming else None
     except ValueError as error:
         print(error, file=sys.stderr)
-        return _WRONG_USE
+        return Ended(_WRONG_USE)
     screen = Screen(quiet=options.quiet)
     with screen.logging(traces=options.traceback):
-        try:
-            if note:
-                screen.say(note)
-            return _run(build, options, beam_options, screen)
-        except (Exception, KeyboardInterrupt) as error:
-            if was_interrupted(error):
-                screen.complain("interrupted; what was not committed is read again by the next run")
-                return _INTERRUPTED
-            if options.traceback:
-                traceback.print_exc()
-            screen.complain(sentence(error))
-            return _FAILED
+        return Ended(_code(build, options, beam_options, note, screen), screen.counted)
+
+
+def _code(build: Build, options: Options, beam_options: PipelineOptions, note: str | None, screen: Screen) -> int:
+    try:
+        if note:
+            screen.say(note)
+        return _run(build, options, beam_options, screen)
+    except (Exception, KeyboardInterrupt) as error:
+        if was_interrupted(error):
+            screen.for_good = options.runner != "DirectRunner"
+            screen.complain("interrupted; what was not committed is read again by the next run")
+            return _INTERRUPTED
+        if options.traceback:
+            traceback.print_exc()
+        screen.complain(sentence(error))
+        return _FAILED
 
 
 def _beam_options(options: Options, others: Sequence[str]) -> PipelineOptions:
@@ -68,6 +93,13 @@ def _beam_options(options: Options, others: Sequence[str]) -> PipelineOptions:
         )
     flags = [f"--runner={options.runner}", *(["--streaming"] if options.streaming else []), *others]
     return PipelineOptions(flags)
+
+
+def _name_job(kind: type[Options], options: Options, beam_options: PipelineOptions) -> None:
+    """For dead letters and for those who look at a runner's jobs. On Dataflow names are unique, and its launcher's."""
+    job = beam_options.view_as(GoogleCloudOptions)
+    if job.job_name is None and options.runner != "DataflowRunner":
+        job.job_name = kind.__module__.rpartition(".")[2]
 
 
 def _run(build: Build, options: Options, beam_options: PipelineOptions, screen: Screen) -> int:
@@ -81,8 +113,11 @@ def _run(build: Build, options: Options, beam_options: PipelineOptions, screen: 
     if places is None:
         return 0
     recorder = Recorder(options.report, pipeline, options, places) if options.report else None
+    on_prism = options.runner == "PrismRunner"
+    counting = counted_here(counts) if on_prism else nullcontext()
+    result = None
     try:
-        with counts.until_interrupted(), watched(screen.out, counts):
+        with counts.until_interrupted(), watched(screen.out, counts), counting:
             result = pipeline.run()
             # Dataflow's launcher takes the job from that file and submits it when this program has ended.
             if template or beam_options.view_as(StandardOptions).no_wait_until_finish:
@@ -91,31 +126,40 @@ def _run(build: Build, options: Options, beam_options: PipelineOptions, screen: 
             counts.follow(lambda: counters_of(result, pipeline))
             state = result.wait_until_finish()
     except (Exception, KeyboardInterrupt) as error:
-        _so_far(Balance.of_counters(counts.now(), pipeline), error, recorder, screen)
+        _so_far(counts.now(), pipeline, error, recorder, screen)
+        if result is not None and was_interrupted(error):
+            with suppress(Exception):  # Ctrl-C may have ended the runner too.
+                result.cancel()
         raise
-    return _report(result, state, pipeline, places, recorder, screen)
+    here = counts.here if on_prism else {}
+    return _report(result, state, here, pipeline, places, recorder, screen)
 
 
-def _so_far(balance: Balance, error: BaseException, recorder: Recorder | None, screen: Screen) -> None:
+def _so_far(
+    counters: Counter[Key], pipeline: beam.Pipeline, error: BaseException, recorder: Recorder | None, screen: Screen
+) -> None:
     """What a run has counted that did not come to its end."""
+    balance = screen.counted = Balance.of_counters(counters, pipeline)
     if was_interrupted(error):
         screen.balance(balance, so_far=True)
     if recorder:
-        recorder.write(balance, error="interrupted" if was_interrupted(error) else sentence(error))
+        recorder.write(balance, counters, error="interrupted" if was_interrupted(error) else sentence(error))
 
 
 def _report(
     result: PipelineResult,
     state: str,
+    here: Mapping[Key, int],
     pipeline: beam.Pipeline,
     places: Places,
     recorder: Recorder | None,
     screen: Screen,
 ) -> int:
-    balance = Balance.of(result, pipeline)
+    counters = Counter({**counters_of(result, pipeline), **here})
+    balance = screen.counted = Balance.of_counters(counters, pipeline, interim_of(result, pipeline) - here.keys())
     ended = state in (None, PipelineState.DONE)
     if recorder:
-        recorder.write(balance, result, error="" if ended else f"the runner ended the run as {state}")
+        recorder.write(balance, counters, result, error="" if ended else f"the runner ended the run as {state}")
     if not ended:
         screen.complain(f"the runner ended the run as {state}")
         return _FAILED

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TextIO
@@ -20,7 +21,8 @@ class Screen:
     """Results go to the standard output, complaints to the standard error; quiet leaves the complaints."""
 
     def __init__(self, quiet: bool = False) -> None:
-        self.quiet = quiet
+        self.quiet, self.for_good = quiet, False
+        self.counted = Balance(())
         width = None if sys.stdout.isatty() else 140  # A file has room.
         self.out = Console(quiet=quiet, highlight=False, soft_wrap=True, width=width)
         self._error = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -45,7 +47,12 @@ class Screen:
         self.out.print(table)
         if so_far:  # What is on its way between two steps is in neither.
             return
-        self.say("balance: in = out + dropped + dead + duplicates at every step" if balance.closes else "balance: open")
+        interim = ", ".join(step.label for step in balance.steps if step.interim)
+        if interim:
+            self.complain(f"the runner gave no final counters of {interim}; what is shown is from before the end")
+        where = "every step" if not interim else "every other step"
+        closed = f"balance: in = out + dropped + dead + duplicates at {where}"
+        self.say(closed if balance.closes else "balance: open")
 
     def places(self, places: Mapping[str, str]) -> None:
         """Where the results lie."""
@@ -55,7 +62,10 @@ class Screen:
 
     @contextmanager
     def logging(self, traces: bool = False) -> Iterator[None]:
-        """Our own news as plain lines, warnings of others as such; Beam's traces only if wanted."""
+        """Our own news as plain lines, warnings of others as such; Beam's traces only if wanted.
+
+        With `for_good` they stay away: workers that were given up have some to tell until this process has ended.
+        """
         ours = logging.getLogger("beam_patterns")
         news = _Lines(self)
         ours.addHandler(news)
@@ -65,15 +75,17 @@ class Screen:
         hush = _everything if traces else _no_traces
         for handler in handlers:
             handler.addFilter(hush)
-        stderr = sys.stderr
+        stderr, of_threads = sys.stderr, threading.excepthook
         if not traces:
             sys.stderr = _Sieve(stderr)
+            threading.excepthook = _ignore  # Connections to a runner that is gone; the run itself says why.
         try:
             yield
         finally:
-            sys.stderr = stderr
-            for handler in handlers:
-                handler.removeFilter(hush)
+            if not self.for_good:
+                sys.stderr, threading.excepthook = stderr, of_threads
+                for handler in handlers:
+                    handler.removeFilter(hush)
             ours.removeHandler(news)
             ours.setLevel(level)
             ours.propagate = True
@@ -114,6 +126,10 @@ def _cells(step: Step) -> tuple[str, ...]:
 def _no_traces(record: logging.LogRecord) -> bool:
     """The run's error is said in one sentence at the end; Beam logs it with its trace before."""
     return not (record.exc_info or _TRACE in record.getMessage())
+
+
+def _ignore(unused: threading.ExceptHookArgs) -> None:
+    return
 
 
 def _everything(record: logging.LogRecord) -> bool:

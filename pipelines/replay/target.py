@@ -8,9 +8,29 @@ from beam_patterns.transforms.queues import Queue, QueueError, QueueUri, open_qu
 
 from .letters import entry_queue
 
-__all__ = ["Target"]
+__all__ = ["Target", "behind"]
 
 _QUEUE = "{queue}"
+
+
+def behind(dead_letters: str) -> str:
+    """The URI under which letters that stay are written behind those that are read.
+
+    >>> behind("pubsub://project/dead-replay?topic=dead")
+    'pubsub://project/dead'
+    >>> behind("kafka://localhost:9092/dead?group=replay")
+    'kafka://localhost:9092/dead?group=replay'
+    """
+    uri = QueueUri.parse(dead_letters)
+    if uri.scheme != "pubsub":
+        return dead_letters
+    if "topic" not in uri.params:
+        more = "&" if uri.params else "?"
+        raise ValueError(
+            f"--dead_letters: {dead_letters} is a subscription, and letters that stay are put back into its topic; "
+            f"add {more}topic=NAME"
+        )
+    return f"pubsub://{uri.host}/{uri.params['topic']}"
 
 
 class Target(NamedTuple):

@@ -22,7 +22,7 @@ _UNSEEN = {number: f"\\x{number:02x}" for number in (*range(9), *range(11, 32), 
 
 
 class Times(NamedTuple):
-    """What a step's work took, in seconds."""
+    """The seconds that a step took for an element; for one of a batch, its share of the batch's."""
 
     p50: float
     p95: float

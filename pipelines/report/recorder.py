@@ -4,6 +4,8 @@ import dataclasses
 import platform
 import shlex
 import time
+from collections import Counter, defaultdict
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -13,15 +15,17 @@ import apache_beam as beam
 
 from beam_patterns.pipelines.launch.balance import Balance
 from beam_patterns.pipelines.launch.options import Options, options_of, shown
+from beam_patterns.transforms.core.times import NAMESPACE, quantile
 from beam_patterns.transforms.queues import open_queue
 
 from .flow import Flow, element_counts
 from .letters import LABEL, Gathered
-from .page import Report, render
+from .page import Report, Times, render
 from .produced import images_in
 
 __all__ = ["Recorder", "flow_of"]
 
+Counters = Mapping[tuple[str, str, str], int]
 _PACKAGES = ("beam-patterns", "apache-beam", "pyarrow", "kafka-python", "confluent-kafka", "google-cloud-pubsub")
 
 
@@ -33,14 +37,14 @@ class Recorder:
         self._letters = Gathered(pipeline)
         self._started = time.time()
 
-    def write(self, balance: Balance, result: Any = None, error: str = "") -> None:
+    def write(self, balance: Balance, counters: Counters, result: Any = None, error: str = "") -> None:
         """The page, whole or not at all."""
-        page = render(self._report(balance, result, error))
+        page = render(self._report(balance, counters, result, error))
         beside = self._path.with_name(f".{self._path.name}.part")
         beside.write_text(page, encoding="utf-8")
         beside.replace(self._path)
 
-    def _report(self, balance: Balance, result: Any, error: str) -> Report:
+    def _report(self, balance: Balance, counters: Counters, result: Any, error: str) -> Report:
         return Report(
             name=type(self._options).__module__.rpartition(".")[2],
             summary=(type(self._options).__doc__ or "").strip(),
@@ -55,6 +59,7 @@ class Recorder:
             versions=_versions(),
             places=self._places,
             images=images_in(self._places.values(), self._started),
+            times=_times(balance, counters),
             error=error,
         )
 
@@ -78,12 +83,27 @@ def _parameters(options: Options) -> dict[str, str]:
     }
 
 
+def _times(balance: Balance, counters: Counters) -> dict[str, Times]:
+    """Of each step of the balance."""
+    buckets: dict[str, Counter[int]] = defaultdict(Counter)
+    labels = sorted((step.label for step in balance.steps), key=len, reverse=True)
+    for (place, namespace, name), items in counters.items():
+        if namespace == NAMESPACE:
+            owner = next((label for label in labels if f"{place}/".startswith(f"{label}/")), place)
+            buckets[owner][int(name)] += items
+    return {label: Times(quantile(found, 0.5), quantile(found, 0.95)) for label, found in buckets.items()}
+
+
 def _replay(dead_letters: str) -> str:
     """The command that sends the letters back, as far as it is known."""
     if not dead_letters:
         return ""
     command = ["python", "pipelines/replay_dead_letters.py", "--dead_letters"]
-    if open_queue(dead_letters).keeps_positions:
+    queue = open_queue(dead_letters)
+    if queue.uri.scheme == "pubsub":
+        topic = queue.uri.path.removeprefix("/")
+        return shlex.join([*command, f"pubsub://{queue.uri.host}/SUBSCRIPTION?topic={topic}", "--to", "URI"])
+    if queue.keeps_positions:
         group = "" if "group=" in dead_letters else f"{'&' if '?' in dead_letters else '?'}group=replay"
         return shlex.join([*command, dead_letters + group])
     return shlex.join([*command, dead_letters, "--to", "URI", "--journal", "URI"])

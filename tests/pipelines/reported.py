@@ -8,7 +8,7 @@ import apache_beam as beam
 from apache_beam.transforms.error_handling import ErrorHandler
 
 from beam_patterns.pipelines.launch.options import Options, option, queue
-from beam_patterns.pipelines.launch.run import Places, launch
+from beam_patterns.pipelines.launch.run import Ended, Places, launch
 from beam_patterns.transforms import DeadLetters, Filter, Splitter
 from beam_patterns.transforms.queues import CommitOffsets, Message, ReadFromQueue, WriteToQueue
 
@@ -63,6 +63,6 @@ def is_long(message: Message) -> bool:
     return len(message.value or b"") > 3
 
 
-def run(argv: Sequence[str]) -> int:
+def run(argv: Sequence[str]) -> Ended:
     """From a command line."""
     return launch(ReportedOptions, build, argv)

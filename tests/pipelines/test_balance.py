@@ -4,9 +4,11 @@ from collections.abc import Callable
 
 import apache_beam as beam
 import pytest
+from apache_beam.metrics.execution import MetricKey, MetricResult
+from apache_beam.metrics.metricbase import MetricName
 from apache_beam.transforms.error_handling import ErrorHandler
 
-from beam_patterns.pipelines.launch.balance import Balance, Step
+from beam_patterns.pipelines.launch.balance import Balance, Step, interim_of
 from beam_patterns.transforms import Copier, DeadLetters, Filter, Merger, Splitter
 from beam_patterns.transforms.queues import Message, ReadFromQueue, WriteToQueue, open_queue
 
@@ -25,6 +27,38 @@ def test_complaints_name_the_step_and_the_numbers() -> None:
         "Mail: 2 of 5 that went in are missing (2 out, 0 dropped, 1 dead, 0 duplicates)",
         "Copy: 2 more came out than the 1 that went in (3 out, 0 dropped, 0 dead, 0 duplicates)",
     ]
+
+
+def test_a_step_of_which_a_runner_gave_interim_counters_only_is_neither_closed_nor_open() -> None:
+    p = beam.Pipeline("FnApiRunner")
+    _ = p | beam.Create([1, 2, 3]) | "Big" >> Filter(_odd) | "Odd" >> Filter(_odd)
+    counters = {(f"{step}/Keep/Route", "Filter", "in"): 3 for step in ("Big", "Odd")}
+    balance = Balance.of_counters(counters, p, interim={("Big/Keep/Route", "Filter", "in")})
+    assert [(step.label, step.interim, step.missing) for step in balance.steps] == [("Big", True, 0), ("Odd", False, 3)]
+    assert list(balance.complaints()) == [
+        "Odd: 3 of 3 that went in are missing (0 out, 0 dropped, 0 dead, 0 duplicates)"
+    ]
+
+
+class _Told:
+    """A runner's result: some counters final, some not."""
+
+    def __init__(self, *counters: tuple[str, int | None, int]) -> None:
+        self._found = [
+            MetricResult(MetricKey("Big", MetricName("Filter", name)), committed, attempted)
+            for name, committed, attempted in counters
+        ]
+
+    def metrics(self) -> "_Told":
+        return self
+
+    def query(self) -> dict[str, list[MetricResult]]:
+        return {"counters": self._found}
+
+
+def test_a_runner_that_never_tells_final_counters_is_believed() -> None:
+    assert interim_of(_Told(("in", 3, 3), ("out", None, 1))) == {("Big", "Filter", "out")}
+    assert interim_of(_Told(("in", None, 3), ("out", None, 3))) == set()
 
 
 @pytest.mark.parametrize("source", ["batches", "elements"])

@@ -4,6 +4,7 @@ import os
 import re
 import shlex
 from base64 import b64decode
+from collections import Counter
 from html import unescape
 from itertools import count
 from pathlib import Path
@@ -20,7 +21,7 @@ from beam_patterns.pipelines.report.flow import CONTROL, DATA, DEAD, Edge, Flow,
 from beam_patterns.pipelines.report.layout import Layout
 from beam_patterns.pipelines.report.produced import images_in
 from beam_patterns.pipelines.report.show import show
-from beam_patterns.transforms import DeadLetters, Join, WorkQueue
+from beam_patterns.transforms import DeadLetter, DeadLetters, Join, WorkQueue
 from beam_patterns.transforms.queues import Message, open_queue
 
 from . import reported
@@ -67,6 +68,9 @@ def test_failures_are_grouped_by_fingerprint_with_an_example_and_the_replay_comm
         + [("10", "tests.pipelines.parsing.TooLateError")] * 2
     )
     assert sorted(payloads(page)) == [b"item %d" % n for n in range(5)]
+    queue = open_queue(f"sqlite://{tmp_path}/q.db?topic=dead&group=looks")
+    letters = [DeadLetter.from_message(m) for split in queue.splits() for batch in queue.read(split) for m in batch]
+    assert Counter(letter.pipeline for letter in letters) == {"reported": 50}
     assert len(re.findall(r"--dead_letters &#x27;sqlite://\S+topic=dead&amp;group=replay&#x27; --where ", page)) == 5
 
 
@@ -102,6 +106,15 @@ def test_counts_stand_at_the_edges_and_failures_are_red(tmp_path: Path) -> None:
     assert sorted(counts) == sorted(
         [("data", "5"), ("data", "4"), ("data", "long 1"), ("data", "otherwise 3"), ("dead", "1"), ("dead", "1")]
     )
+
+
+def test_each_step_tells_how_long_its_elements_took(tmp_path: Path) -> None:
+    page = page_of(tmp_path, *(Message(b"%d" % n) for n in range(20)))
+    rows = [re.findall(r"<td[^>]*>([^<]*)</td>", row) for row in re.findall(r"<tr>(<td>.*?)</tr>", page)]
+    times = {row[0]: row[7:9] for row in rows if len(row) == 10}
+    duration = re.compile(r"[\d.,e-]+ m?s")
+    assert all(duration.fullmatch(text) for step in ("Read", "Check", "Split") for text in times[step])
+    assert times["Write long"] == ["", ""], "nothing went there"
 
 
 def test_secrets_are_hidden_and_everything_else_is_told(tmp_path: Path) -> None:

@@ -5,12 +5,13 @@ import itertools
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import apache_beam as beam
 from apache_beam.metrics import Metrics
 
 from beam_patterns.pipelines.launch.options import Options, option, queue
-from beam_patterns.pipelines.launch.run import Places, launch
+from beam_patterns.pipelines.launch.run import Ended, Places, launch
 from beam_patterns.transforms import Filter
 from beam_patterns.transforms.core.routing import Pattern
 from beam_patterns.transforms.queues import CommitOffsets, Message, QueueError, ReadFromQueue, WriteToQueue, open_queue
@@ -32,9 +33,21 @@ def build(p: beam.Pipeline, o: ToyOptions) -> Places | None:
     if o.mood == "idle":
         return None
     numbers = p | "Read" >> ReadFromQueue(o.source)
-    written = numbers | "Work" >> Work(o.mood) | "Even" >> Filter(_Even(o.mood)) | "Write" >> WriteToQueue(o.sink)
+    items = numbers
+    if o.mood == "grouped":
+        pairs = numbers | "Pair" >> beam.WithKeys(_value).with_output_types(tuple[bytes, Message])
+        items = pairs | "Group" >> beam.GroupByKey() | "Apart" >> beam.FlatMap(_group).with_output_types(Message)
+    written = items | "Work" >> Work(o.mood) | "Even" >> Filter(_Even(o.mood)) | "Write" >> WriteToQueue(o.sink)
     written | CommitOffsets(numbers)
     return {"even numbers": o.sink}
+
+
+def _value(message: Message) -> bytes:
+    return message.value or b""
+
+
+def _group(pair: Any) -> Any:
+    return pair[1]
 
 
 class Work(Pattern):
@@ -79,10 +92,12 @@ class _Even:
     def __call__(self, message: Message) -> bool:
         if self._mood == "predicate":
             raise ZeroDivisionError("by zero")
+        if self._mood == "grouped":
+            time.sleep(0.05)
         return int(message.value) % 2 == 0
 
 
-def run(argv: Sequence[str]) -> int:
+def run(argv: Sequence[str]) -> Ended:
     return launch(ToyOptions, build, argv)
 
 

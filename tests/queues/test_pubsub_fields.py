@@ -56,6 +56,11 @@ def test_a_dead_letter_fits_however_long_its_stack_is() -> None:
     assert 1018 < len(stack.encode()) <= 1024
 
 
+def test_a_dead_letter_of_what_is_no_message_fits_however_long_it_is_when_shown() -> None:
+    letter = DeadLetter.of({"name": "é" * 3000}, ValueError("no"), step="Decode")
+    assert len(fields_of(letter.as_message()).attributes["readable"].encode()) == 1023
+
+
 @pytest.mark.parametrize(
     ("message", "reason"),
     [

@@ -13,6 +13,7 @@ from .breaker import Failures
 from .columns import Picked
 from .counters import step_counters
 from .routing import ElementError, Pattern, shortened
+from .times import Times
 
 __all__ = ["DEAD", "keyed"]
 
@@ -50,12 +51,16 @@ class _Key(beam.DoFn):
 
     def start_bundle(self) -> None:
         self._in, self._dead = step_counters(self._pattern, ("in", "dead"))
+        self._next_pair = Times().sampling(self._pair)
         self._total = self._letters = 0
+
+    def _pair(self, element: Any) -> tuple[Any, Any]:
+        return self._key(element), self._value(element)
 
     def process(self, element: Any) -> Any:
         self._total += 1
         try:
-            pair = self._key(element), self._value(element)
+            pair = self._next_pair()(element)
         except Exception as error:
             if not self._guarded:
                 raise ElementError(

@@ -3,6 +3,7 @@
 import dataclasses
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from time import perf_counter
 from typing import Any
 
 import apache_beam as beam
@@ -17,6 +18,7 @@ from .columns import Picked
 from .counters import step_counters
 from .operation import Collector, Operation
 from .routing import ElementError, rows_of, shortened
+from .times import Times
 
 __all__ = ["DEAD", "Pairing", "pair_form"]
 
@@ -75,6 +77,7 @@ class _Form(beam.DoFn):
     def start_bundle(self) -> None:
         counters = step_counters(self._pairing.pattern, ("in", "out", "dropped", "dead"))
         self._in, self._out, self._dropped, self._dead = counters
+        self._times = Times()
 
     def _failed(self, element: Any, error: Exception, at: int) -> TaggedOutput:
         letter = self._pairing.failed(element, error)
@@ -96,12 +99,16 @@ class _Elements(_Form):
 
     def start_bundle(self) -> None:
         super().start_bundle()
+        self._next_pair = self._times.sampling(self._pair)
         self._total = self._moved = self._letters = 0
+
+    def _pair(self, element: Any) -> tuple[Any, Any]:
+        return self._pairing.pair(element, self._check)
 
     def process(self, element: Any) -> Any:
         self._total += 1
         try:
-            pair = self._pairing.pair(element, self._check)
+            pair = self._next_pair()(element)
         except Exception as error:
             letter = self._failed(element, error, self._total)
             self._letters += 1
@@ -126,7 +133,7 @@ class _Lists(_Form):
         yield from self._reduced(batch)
 
     def _reduced(self, batch: Sequence[Any]) -> Iterator[Any]:
-        groups: dict[Any, list[Any]] = defaultdict(list)
+        began, groups = perf_counter(), defaultdict[Any, list[Any]](list)
         moved = dead = 0
         for element in batch:
             try:
@@ -138,6 +145,7 @@ class _Lists(_Form):
                 yield self._failed(element, error, moved + dead)
                 dead += 1
         self._count(len(batch), moved, dead)
+        self._times.note(perf_counter() - began, len(batch))
         for key, values in groups.items():
             merged = self._gather(values)
             if merged is None:
@@ -169,6 +177,7 @@ class _Tables(_Lists):
         collector, _ = self._collectors.get(window) or (self._operation.collector(key, value), None)
         if collector is None:
             return False
+        began = perf_counter()
         try:
             keys, values = key.columns(table), value.columns(table)
             if keys is None or values is None:
@@ -178,6 +187,7 @@ class _Tables(_Lists):
             return False
         self._collectors[window] = collector, timestamp
         self._count(table.num_rows, moved, 0)
+        self._times.note(perf_counter() - began, table.num_rows)
         return True
 
     def finish_bundle(self) -> Iterator[Any]:

@@ -9,6 +9,7 @@ that batches stay batches and nothing is gathered or scattered on the way.
 import copy
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from time import perf_counter
 from typing import Any, Self
 
 import apache_beam as beam
@@ -22,6 +23,7 @@ from .batches import Aside, batch_type_of, with_asides
 from .breaker import Breaker, Failures
 from .counters import step_counters
 from .message import Message
+from .times import Times
 
 __all__ = [
     "RESERVED",
@@ -169,6 +171,7 @@ class _Route(beam.DoFn):
         branches = self._names if len(self._names) > 1 else ()  # A single output is counted as `out` already.
         counters = step_counters(self._pattern, (*RESERVED, *branches))
         self._in, self._out, self._dropped, self._dead, *self._branches = counters
+        self._times = Times()
 
     def infer_output_type(self, input_type: Any) -> Any:
         return input_type
@@ -209,12 +212,13 @@ class _RouteElements(_Route):
 
     def start_bundle(self) -> None:
         super().start_bundle()
+        self._next_place = self._times.sampling(self._place)
         self._letters = 0
         self._tally: dict[Places, int] = defaultdict(int)
 
     def process(self, element: Any) -> Sequence[Any]:
         try:
-            places = self._place(element)
+            places = self._next_place()(element)
         except Exception as error:
             letter = self._failed(element, error, sum(self._tally.values()) + self._letters)
             self._letters += 1
@@ -269,6 +273,7 @@ class _RouteLists(_RouteBatches):
     """A list at a time: the form of queue messages."""
 
     def process_batch(self, batch: Any) -> Iterator[Any]:
+        began = perf_counter()
         indices, places, letters = self._placed(batch)
         elements = batch if not letters else [batch[i] for i in indices]
         outputs: list[list[Any]] = [[] for _ in self._names]
@@ -282,6 +287,7 @@ class _RouteLists(_RouteBatches):
         self._count(len(batch), moved, len(letters), [len(output) for output in outputs])
         if self._isolate:
             outputs[:-1] = [[_isolated(element) for element in output] for output in outputs[:-1]]
+        self._times.note(perf_counter() - began, len(batch))
         for place, output in enumerate(outputs):
             if output:
                 yield self._output(place, output)
@@ -293,6 +299,7 @@ class _RouteTables(_RouteBatches):
     """An Arrow table at a time: the form of rows."""
 
     def process_batch(self, batch: Any) -> Iterator[Any]:
+        began = perf_counter()
         letters: list[DeadLetter] = []
         try:
             outputs = self._router.place_table(batch) if self._view is None else None
@@ -303,6 +310,7 @@ class _RouteTables(_RouteBatches):
         # Only a pattern that drops nothing puts a row into two outputs.
         moved = min(sum(output.num_rows for output in outputs), batch.num_rows - len(letters))
         self._count(batch.num_rows, moved, len(letters), [output.num_rows for output in outputs])
+        self._times.note(perf_counter() - began, batch.num_rows)
         for place, output in enumerate(outputs):
             if output.num_rows:
                 yield self._output(place, output)

@@ -10,6 +10,7 @@ from apache_beam.metrics.metricbase import MetricName
 from ..workers.task import Job, Outcome
 from .counters import step_counters
 from .routing import RESERVED
+from .times import Times
 
 __all__ = ["Measures"]
 
@@ -25,6 +26,7 @@ class Measures:
         self._counters = dict(zip(_COUNTERS, step_counters("WorkQueue", _COUNTERS), strict=True))
         self._distributions = {name: self._distribution(name) for name in _DISTRIBUTIONS}
         self._distributions["workers"].update(workers)
+        self._times = Times()
         self.arrived = arrived
 
     def _distribution(self, name: str) -> Any:
@@ -47,6 +49,7 @@ class Measures:
     def attempt(self, job: Job, outcome: Outcome) -> None:
         """A worker is done with an item: how long that took, and what user code did to metrics of its own there."""
         self._distributions["service_us"].update(int((job.ended_at - job.started_at) * 1e6))
+        self._times.note(job.ended_at - job.started_at, 1)
         self._distributions["wait_us"].update(int((job.started_at - job.submitted_at) * 1e6))
         for name, value in outcome.metrics if self._container is not None else ():
             self._container.get_metric_cell(name).update(value)

@@ -86,11 +86,11 @@ class Work(beam.DoFn):
     def process_batch(
         self, batch: Any, timestamp: Any = beam.DoFn.TimestampParam, window: Any = beam.DoFn.WindowParam
     ) -> Iterator[Any]:
-        self._measures.count("in", number=len(batch))
         for element in batch:
             self._measures.arrival()
             while len(self._running) >= _PER_WORKER * self._workers or len(self._waiting) >= _MOST_WAITING:
                 yield from self._settled()
+            self._measures.count("in")  # When its work begins, so that whoever watches sees how far it is.
             self._submit(Job(element, (timestamp, window), self._done))
 
     def finish_bundle(self) -> Iterator[Any]:

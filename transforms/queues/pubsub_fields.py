@@ -19,6 +19,7 @@ _SIZE, _NAME, _TEXT, _COUNT = 10_000_000, 256, 1024, 100
 _CUT = {
     "__connect.errors.exception.message": slice(None, _TEXT),
     "__connect.errors.exception.stacktrace": slice(-_TEXT, None),
+    "readable": slice(None, _TEXT),
 }
 
 

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator
+from time import perf_counter
 from typing import Any
 
 import apache_beam as beam
@@ -13,6 +14,8 @@ from apache_beam.typehints import List
 from ..core.batches import Aside, with_asides
 from ..core.message import Message
 from ..core.routing import Pattern
+from ..core.times import Times
+from ..core.totals import Progress
 from ..dead_letters import DeadLetter
 from .event_time import TakeTime
 from .queue import Position, Queue, Split, UnreadableError, open_queue
@@ -110,6 +113,7 @@ class _Plan(beam.DoFn):
         splits = self._queue.splits()
         if not splits:
             _LOG.info("nothing new in %s", self._queue)
+        Progress().announce(sum(split.stop - split.start for split in splits))
         yield from splits
 
 
@@ -119,18 +123,31 @@ class _Fetch(beam.DoFn):
         self._out = Metrics.counter("ReadFromQueue", "out")
         self._dead = Metrics.counter("ReadFromQueue", "dead")
 
+    def start_bundle(self) -> None:
+        self._times, self._progress = Times(), Progress()
+
     @beam.DoFn.yields_batches
     def process(self, split: Split) -> Iterator[Any]:
+        began, done = perf_counter(), split.start
         try:
             for batch in self._queue.read(split):
                 if isinstance(batch, UnreadableError):
                     yield self._unreadable(split, batch)
                 else:
                     self._out.inc(len(batch))
+                    self._times.note(perf_counter() - began, len(batch))
+                    done += self._progress.passed(self._reached(batch, done) - done)
                     yield batch
+                began = perf_counter()
         except UnreadableError as error:
             yield self._unreadable(split, error)
+        self._progress.passed(split.stop - done)
         yield TaggedOutput(_POSITIONS, Aside([Position(split.partition, split.stop)]))
+
+    def _reached(self, batch: list[Message], done: int) -> int:
+        """Where a batch ends, in queues that count messages as splits do; of a file only its end is known."""
+        source = batch[-1].source if self._queue.keeps_positions else None
+        return int(source[-1]) + 1 if source else done
 
     def _unreadable(self, split: Split, error: UnreadableError) -> TaggedOutput:
         if not self._guarded:

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from time import perf_counter
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -17,6 +18,7 @@ from ..core.coders import RecordCoder
 from ..core.counters import step_counters
 from ..core.message import Message
 from ..core.routing import ElementError, Pattern, shortened
+from ..core.times import Times
 from ..dead_letters import DeadLetter
 from .queue import Queue, Writer, open_queue
 
@@ -177,7 +179,7 @@ class _Write(_Convert):
 
     def start_bundle(self) -> None:
         super().start_bundle()
-        self._open = 0
+        self._open, self._took, self._times = 0, 0.0, Times()
         self._held = defaultdict[Any, list[Any]](list)
 
     def process(
@@ -193,10 +195,12 @@ class _Write(_Convert):
     def process_batch(
         self, batch: Any, timestamp: Any = beam.DoFn.TimestampParam, window: Any = beam.DoFn.WindowParam
     ) -> Iterator[Any]:
+        began = perf_counter()
         messages, letters = self._messages(batch)
         if self._writer is None:  # Not in setup: a bundle without elements needs no connection.
             self._writer = self._queue.writer()
         self._writer.write(messages)
+        self._took += perf_counter() - began
         self._open += len(messages)
         self._last = (timestamp, [window])
         for letter in letters:
@@ -210,7 +214,9 @@ class _Write(_Convert):
                 yield _placed(output, self._last[0], [window])
         if not self._open or self._writer is None:
             return
+        began = perf_counter()
         rejected = self._writer.flush()
+        self._times.note(self._took + perf_counter() - began, self._open)
         self._out.inc(self._open - len(rejected))
         for message, error in rejected:
             yield TaggedOutput(_REJECTED, WindowedValue(self._refused(message, error), *self._last))
