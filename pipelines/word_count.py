@@ -12,7 +12,8 @@ the cat --------+
 
 Every line of a file, and every message of a queue, is a text; with --field a JSON object that holds one. A word is
 letters of any script, with apostrophes inside; upper and lower case are the same word. Words are counted line by
-line, then worker by worker; only partial counts travel. A queue with a group is read from where the last run stopped.
+line, then worker by worker; only partial counts travel. A queue with a group is read from where the last run stopped,
+files are read whole again; counts go to the end of --counts, so give a run that counts anew a file of its own.
 
 Source: Burns, Designing Distributed Systems, chapter 10 (MapReduce) and chapter 12 (sum); Dean and Ghemawat (2004).
 """

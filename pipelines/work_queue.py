@@ -34,6 +34,7 @@ if __name__ == "__main__":  # Before any import, so that no function of this fil
 
 import dataclasses
 import shlex
+import shutil
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
@@ -98,6 +99,10 @@ class WorkQueueOptions(Options):
             raise ValueError("--force: without --done nothing is skipped")
         if self.workers < 0:
             raise ValueError(f"--workers: {self.workers} is less than 0")
+        if self.command and self.runner == "DirectRunner":  # Elsewhere it is the workers that must have it.
+            program, *_ = self.arguments()
+            if "{" not in program and shutil.which(program) is None:
+                raise ValueError(f"--command: there is no program {program!r} here; nothing was started")
         self.work()
 
     def work(self) -> WorkQueue:
@@ -107,9 +112,19 @@ class WorkQueueOptions(Options):
             work = work.with_workers(self.workers)
         return work.with_done_check(DoneMarkers(self.done), self.force) if self.done else work
 
+    def arguments(self) -> list[str]:
+        """The words of --command."""
+        try:
+            words = shlex.split(self.command)
+        except ValueError as error:
+            raise ValueError(f"--command: {self.command!r} can't be divided into words: {error}") from None
+        if not words:
+            raise ValueError(f"--command: {self.command!r} names no program")
+        return words
+
     def _worker(self) -> Callable[[Any], Any]:
         if not self.url:
-            return Command(shlex.split(self.command))
+            return Command(self.arguments())
         worker = HttpWorker(self.url)
         return worker.with_token_from(self.token_from) if self.token_from else worker
 
@@ -133,7 +148,7 @@ def work_on(items: PCollection, o: WorkQueueOptions, dead: ErrorHandler) -> PCol
 
 def build(p: beam.Pipeline, o: WorkQueueOptions) -> Places:
     """The flow between the queues that the options name, and where its results lie."""
-    with ErrorHandler(DeadLetters() | "Park" >> WriteToQueue(o.dead_letters)) as dead:
+    with ErrorHandler("DeadLetters" >> (DeadLetters() | "Park" >> WriteToQueue(o.dead_letters))) as dead:
         items = p | "Read" >> ReadFromQueue(o.input).with_error_handler(dead)
         results = work_on(items, o, dead) | "Write" >> WriteToQueue(o.output).with_error_handler(dead)
     (results, dead.output()) | "Commit" >> CommitOffsets(items)

@@ -111,8 +111,11 @@ def test_no_label_of_the_gathering_patterns_is_the_name_of_a_class() -> None:
     _ = (a, b) | "Barrier" >> Join()
     _ = (a, b) | "Items" >> Join(key=item_of)
     _ = (a, b) | "Sum" >> Sum()
+    _ = (a, b) | "Fan" >> Sum().with_fanout(2)
     _ = a | "Once" >> Dedupe(item_of)
     labels = [t.unique_name for t in p.to_runner_api().components.transforms.values()]
-    ours = [label for label in labels if label.split("/")[0] in ("Barrier", "Items", "Sum", "Once")]
+    ours = [label for label in labels if label.split("/")[0] in ("Barrier", "Items", "Sum", "Fan", "Once")]
     # CombinePerKey's own inner step is Beam's, and the same in every pipeline.
-    assert [label for label in ours if "(" in label] == ["Sum/Merge/Combine/ParDo(CombineValuesDoFn)"]
+    assert sorted(label for label in ours if "(" in label) == [
+        f"{combine}/Combine/ParDo(CombineValuesDoFn)" for combine in ("Fan/Merge/Parts", "Fan/Merge/Whole", "Sum/Merge")
+    ]

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from beam_patterns.transforms import WorkQueue
 from beam_patterns.transforms.core.concurrency import Concurrency, concurrency_of
 from tests import working
+from tests.streams import part_of, stream
 
 
 def test_one_worker_waits_as_in_the_textbook() -> None:
@@ -66,6 +67,17 @@ def test_what_comes_all_at_once_is_a_backlog() -> None:
         _ = queue.needed
 
 
+def test_a_backlog_is_no_queue_that_more_workers_would_shorten() -> None:
+    assert Concurrency(gap=0.51, service=1.0, workers=2, backlog=True).advice() == (
+        "2 workers were busy 98 % of the time and did 1.96 items/s: there was a backlog. Twice the workers halve the "
+        "time for it."
+    )
+    assert Concurrency(gap=0.001, service=0.001, workers=2, backlog=True).advice() == (
+        "2 workers were busy 50 % of the time and did 1,000 items/s: there was a backlog, of items too small for more "
+        "workers to help."
+    )
+
+
 def test_too_few_workers_are_told_what_more_would_bring() -> None:
     assert Concurrency(gap=1.0, service=1.8, workers=2).advice() == (
         "2 workers were busy 90 % of the time; an item waits 7.7 s for one. 3 would cut that to 532 ms."
@@ -84,3 +96,16 @@ def test_a_run_measures_each_of_its_work_queues(pipeline: Callable[..., beam.Pip
     found, cores = dict(concurrency_of(result, p)), len(os.sched_getaffinity(0))
     assert {label: queue.workers for label, queue in found.items()} == {"Mail": 2, "Text": 1, "Cores": cores}
     assert all(0 < queue.service < 10 for queue in found.values())
+    assert [label for label, queue in found.items() if queue.backlog] == list(found)
+
+
+@pytest.mark.integration
+@pytest.mark.usefixtures("spawner")
+def test_items_that_come_one_by_one_are_no_backlog(streaming: Callable[[], beam.Pipeline]) -> None:
+    p = streaming()
+    one_by_one = stream(*(event for n in range(12) for event in ((("item", str(n)), n), n + 1)))
+    _ = p | one_by_one | WorkQueue(part_of).with_workers(1)
+    result = p.run()
+    result.wait_until_finish()
+    ((_, queue),) = concurrency_of(result, p)
+    assert not queue.backlog

@@ -126,6 +126,16 @@ def test_a_late_part_is_counted_and_goes_to_the_dead_letters(streaming: Any) -> 
 
 
 @pytest.mark.integration
+def test_a_late_part_without_a_handler_is_dropped_and_counted(streaming: Any) -> None:
+    events = [(("a", "plate"), 0), 60, (("a", "color"), 1)]
+    join = NAMED.with_deadline(60).with_partial_groups()
+    run = Run(streaming, lambda p, dead: {"joined": p | stream(*events) | join})
+    assert [(j.key, j.missing) for j in run["joined"]] == [("a", ("color",))]
+    counted = {name: run.counters["Join", name] for name in ("in", "out", "late", "dropped", "dead")}
+    assert counted == {"in": 2, "out": 1, "late": 1, "dropped": 1, "dead": 0}
+
+
+@pytest.mark.integration
 def test_an_item_is_forgotten_after_another_deadline_so_that_memory_is_bounded(streaming: Any) -> None:
     events = [(("a", "plate"), 0), (("a", "color"), 1), 62, (("a", "plate"), 100), (("a", "color"), 101)]
     with streaming() as p:

@@ -10,8 +10,10 @@ import apache_beam as beam
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+from apache_beam.metrics.monitoring_infos import extract_counter_value
 from apache_beam.testing.test_stream import TestStream as Stream
 from apache_beam.testing.util import assert_that, equal_to
+from apache_beam.transforms.trigger import AccumulationMode, AfterCount, AfterWatermark
 from apache_beam.transforms.window import FixedWindows, TimestampedValue
 from apache_beam.typehints import Tuple
 from hypothesis import given, settings
@@ -73,8 +75,9 @@ def test_every_form_gives_the_same_sums_and_counts(pipeline: Any, form: int) -> 
         Sum(value=pc.field("cents"), key=pc.field("region")),
         Sum(value=lambda sale: sale.cents, key=region_of),
         Sum(value="cents", key="region").with_fanout(3),
+        Sum(value="cents", key="region").with_fanout(lambda region: 4 if region == "north" else 0),
     ],
-    ids=["names", "expressions", "functions", "fanout"],
+    ids=["names", "expressions", "functions", "fanout", "fanout by key"],
 )
 def test_a_column_may_be_named_computed_or_picked_by_a_function(form: int, sum_: Sum) -> None:
     with beam.Pipeline("FnApiRunner") as p:
@@ -89,6 +92,23 @@ def test_null_adds_nothing_and_is_counted_as_dropped(form: int) -> None:
     )
     assert run["totals"] == [("north", 4.0)]
     assert [run.counters["Sum", name] for name in ("in", "out", "dropped")] == [4, 3, 1]
+
+
+@pytest.mark.parametrize(("form", "pairs"), [(0, 400), (1, 300), (2, 2)], ids=["elements", "lists", "tables"])
+def test_only_one_partial_sum_per_key_crosses_the_shuffle(form: int, pairs: int) -> None:
+    p = beam.Pipeline("FnApiRunner")
+    _ = p | forms(SALES * 100)[form] | Sum(value="cents", key="region")
+    result = p.run()
+    result.wait_until_finish()
+    (pair,) = (t for t in p.to_runner_api().components.transforms.values() if t.unique_name == "Sum/Pair/Pairs")
+    counted: dict[str, int] = {
+        dict(info.labels)["PCOLLECTION"]: extract_counter_value(info)
+        for info in result.monitoring_infos()
+        if info.urn == "beam:metric:element_count:v1"
+    }
+    assert counted[pair.outputs["None"]] == pairs  # Tables are reduced for as long as the bundle lasts.
+    lifted = [n for name, n in counted.items() if not name.startswith("ref_")]  # What the runner has added.
+    assert lifted == [2, 2, 2]
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), NUMBERS)), st.randoms(use_true_random=False))
@@ -209,18 +229,33 @@ def test_element_types_are_set() -> None:
 
 
 @pytest.mark.integration
-def test_windows_fire_with_their_own_sums_and_late_values_count_where_lateness_is_allowed(streaming: Any) -> None:
+@pytest.mark.parametrize("sum_", [Sum(), Sum().with_fanout(3)], ids=["plain", "fanout"])
+def test_windows_fire_with_their_own_sums_and_late_values_count_where_lateness_is_allowed(
+    streaming: Any, sum_: Sum
+) -> None:
     stream = (
         Stream(coder=beam.coders.registry.get_coder(Tuple[str, int]))
         .advance_watermark_to(0)
         .add_elements([TimestampedValue(("a", 1), 1), TimestampedValue(("a", 2), 11)])
         .advance_watermark_to(10)
-        .add_elements([TimestampedValue(("a", 100), 2)])  # Late, and no lateness is allowed.
+        .add_elements([TimestampedValue(("a", 100), 2)])
         .advance_watermark_to_infinity()
     )
-    with streaming() as p:
-        totals = p | stream | beam.WindowInto(FixedWindows(10)) | Sum()
-        assert_that(totals, equal_to([("a", 1), ("a", 2)]))
+    lenient = beam.WindowInto(
+        FixedWindows(10),
+        trigger=AfterWatermark(late=AfterCount(1)),
+        accumulation_mode=AccumulationMode.ACCUMULATING,
+        allowed_lateness=30,
+    )
+
+    def flow(p: beam.Pipeline, dead: Any) -> dict[str, beam.PCollection]:
+        values = p | stream
+        strict = values | "Strict" >> beam.WindowInto(FixedWindows(10)) | "In time" >> sum_
+        return {"strict": strict, "lenient": values | "Lenient" >> lenient | "Late too" >> sum_}
+
+    run = Run(streaming, flow)
+    assert sorted(run["strict"]) == [("a", 1), ("a", 2)]
+    assert set(run["lenient"]) == {("a", 1), ("a", 101), ("a", 2)}  # A runner may fire again without anything new.
 
 
 def test_an_unbounded_input_in_the_global_window_is_refused() -> None:

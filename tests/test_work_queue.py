@@ -68,8 +68,8 @@ def test_the_work_is_done_in_other_processes() -> None:
     assert os.getpid() not in run["results"]
 
 
-def test_a_generator_has_as_many_results_as_it_yields() -> None:
-    run = run_of(["abc", "", "d"], WorkQueue(working.letters).with_workers(1))
+def test_a_generator_has_as_many_results_as_it_yields(pipeline: Make) -> None:
+    run = run_of(["abc", "", "d"], WorkQueue(working.letters).with_workers(1), pipeline)
     assert sorted(run["results"]) == ["a", "b", "c", "d"]
     assert counters(run) == {"in": 3, "out": 3, "results": 4}
 
@@ -107,9 +107,9 @@ def test_nothing_is_left_behind() -> None:
     assert working.left_behind() == []
 
 
-def test_an_item_that_succeeds_at_the_third_attempt_has_succeeded(tmp_path: Path) -> None:
+def test_an_item_that_succeeds_at_the_third_attempt_has_succeeded(tmp_path: Path, pipeline: Make) -> None:
     work = WorkQueue(working.fails_twice).with_workers(1).with_retry(wait=SOON)
-    run = run_of([str(tmp_path / "attempts")], work)
+    run = run_of([str(tmp_path / "attempts")], work, pipeline)
     assert run["results"] == [3]
     assert counters(run) == {"in": 1, "out": 1, "results": 1, "retried": 2}
 
@@ -180,9 +180,11 @@ def test_without_a_handler_the_run_fails_with_the_childs_traceback() -> None:
     assert working.left_behind() == []
 
 
-def test_counters_distributions_and_logs_of_the_work_reach_the_beam_worker(caplog: pytest.LogCaptureFixture) -> None:
+def test_counters_distributions_and_logs_of_the_work_reach_the_beam_worker(
+    caplog: pytest.LogCaptureFixture, pipeline: Make
+) -> None:
     with caplog.at_level(logging.WARNING):
-        run = run_of([1, 2, 3], WorkQueue(working.counted_and_logged).with_workers(2))
+        run = run_of([1, 2, 3], WorkQueue(working.counted_and_logged).with_workers(2), pipeline)
     assert run.counters["mine", "items"] == 6
     assert sorted(r.getMessage() for r in caplog.records if r.name == "mine") == ["number 1", "number 2", "number 3"]
 
@@ -224,14 +226,14 @@ def is_there(path: str) -> bool:
     return Path(path).exists()
 
 
-def test_items_already_done_are_skipped_and_counted_unless_forced(tmp_path: Path) -> None:
+def test_items_already_done_are_skipped_and_counted_unless_forced(tmp_path: Path, pipeline: Make) -> None:
     paths = [str(tmp_path / name) for name in ("a", "b")]
     Path(paths[0]).write_text("x")
     work = WorkQueue(touch_done).with_workers(1)
-    run = run_of(paths, work.with_done_check(is_there))
+    run = run_of(paths, work.with_done_check(is_there), pipeline)
     assert run["results"] == [paths[1]]
     assert counters(run) == {"in": 2, "out": 1, "results": 1, "dropped": 1, "skipped": 1}
-    forced = run_of(paths, work.with_done_check(is_there, force=True))
+    forced = run_of(paths, work.with_done_check(is_there, force=True), pipeline)
     assert sorted(forced["results"]) == paths
     assert [Path(path).read_text() for path in paths] == ["xx", "xx"]
 

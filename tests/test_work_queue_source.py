@@ -5,6 +5,8 @@
 The source must list at least one item, and none may come or go meanwhile.
 """
 
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -151,6 +153,14 @@ class Odd(Source):
 
     def data(self, name: str) -> Any:
         raise KeyError(name)
+
+
+def test_a_source_that_breaks_the_contract_fails_the_tests_that_anyone_can_point_at_it() -> None:
+    with serving(Odd(["gone", "gone"])) as url:
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--work-queue-source", url]
+        ran = subprocess.run(command, cwd=Path(__file__).parent.parent, capture_output=True, text=True)
+    assert ran.returncode == 1
+    assert "4 failed, 2 passed" in ran.stdout  # It answers the same every time, and 404 to what it does not have.
 
 
 @pytest.mark.parametrize("listed", [[1], None, "abc"])

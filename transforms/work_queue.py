@@ -56,7 +56,7 @@ class WorkQueue(GuardedPattern):
     last time goes to the error handler as a DeadLetter, or fails the run.
     Counters: in = out + dropped + dead; `out` are items whose work succeeded, `results` what came of them, `skipped`
     (and dropped) what the done check knew, `retried` attempts beyond the first. Distributions: service_us, gap_us
-    (between arrivals), wait_us (for a free worker).
+    (between arrivals), wait_us (for a free worker), held (whether all workers had enough to do when it came).
     Over beam.Map: processes that can be ended, timeouts, retries, done checks, both cores of a laptop busy.
     Source: Burns, Designing Distributed Systems, chapter 10.
     """

@@ -31,7 +31,7 @@ from apache_beam.transforms.error_handling import ErrorHandler
 
 from beam_patterns.pipelines.launch.options import Options, option, queue, source
 from beam_patterns.pipelines.launch.queues import same_queue
-from beam_patterns.pipelines.launch.run import Places, launch
+from beam_patterns.pipelines.launch.run import Ended, Places, launch
 from beam_patterns.transforms import DeadLetters, Filter, WorkQueue
 from beam_patterns.transforms.queues import CommitOffsets, Message, ReadFromQueue, WriteToQueue
 
@@ -99,6 +99,6 @@ def build(p: beam.Pipeline, o: MyFlowOptions) -> Places:
     return {"labels": o.output, "dead letters": o.dead_letters}
 
 
-def run(argv: Sequence[str] | None = None) -> int:
+def run(argv: Sequence[str] | None = None) -> Ended:
     """The whole pipeline from a command line; returns the exit code."""
     return launch(MyFlowOptions, build, argv)

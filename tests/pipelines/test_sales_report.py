@@ -128,6 +128,17 @@ def test_the_page_needs_nothing_else_and_takes_its_colours_from_the_viewer(tmp_p
     assert len(clips) == len(set(clips))
 
 
+@pytest.mark.integration
+def test_prism_gives_the_same_totals_and_the_same_page(tmp_path: Path, prism_endpoint: str) -> None:
+    generated(tmp_path, "--count", "5000", "--format", "csv")
+    prism = ["--runner=PortableRunner", f"--job_endpoint={prism_endpoint}", "--environment_type=LOOPBACK"]
+    found = [
+        (totals(output), totals(output, "weekly"), (output / "report.html").read_text())
+        for output in (report(tmp_path, *flags) for flags in ([], prism))
+    ]
+    assert found[0] == found[1]
+
+
 def test_charts_of_the_same_data_are_the_same_text() -> None:
     drawn = [charts.bars("Top", ["a & b", "c"], [2.0, 1.0]) for _ in range(2)]
     assert drawn[0] == drawn[1]

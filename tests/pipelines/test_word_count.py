@@ -81,6 +81,15 @@ def test_a_queue_is_counted_from_where_the_last_run_stopped(tmp_path: Path, caps
     assert said == {"there is no text in the field 'body'"}
 
 
+@pytest.mark.integration
+def test_prism_does_the_same(tmp_path: Path, prism_endpoint: str) -> None:
+    (tmp_path / "a.txt").write_bytes(b"the cat\nthe \xff dog\n")
+    (tmp_path / "b.txt").write_text("the dog\n")
+    prism = ["--runner=PortableRunner", f"--job_endpoint={prism_endpoint}", "--environment_type=LOOPBACK"]
+    assert counted(tmp_path, f"{tmp_path}/*.txt", *prism) == {"the": 2, "cat": 1, "dog": 1}
+    assert len((tmp_path / "dead.jsonl").read_text().splitlines()) == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

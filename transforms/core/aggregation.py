@@ -13,6 +13,7 @@ from ..dead_letters import DeadLetter
 from ..merger import FanIn, gathered
 from .batches import batch_type_of
 from .columns import Picked
+from .fanout import FannedOut
 from .operation import Operation
 from .pairing import DEAD, Pairing, pair_form
 from .routing import ViewedPattern
@@ -43,8 +44,8 @@ class Aggregation(FanIn, ViewedPattern):
         refuse_endless(streams, name)
         pairs = [self._paired(stream, operation, f" {given}".rstrip()) for given, stream in streams.items()]
         merged = pairs[0] if len(pairs) == 1 else tuple(pairs) | "Gather" >> beam.Flatten()
-        combine = beam.CombinePerKey(operation)
-        totals = merged | "Merge" >> (combine if self._fanout is None else combine.with_hot_key_fanout(self._fanout))
+        once = beam.CombinePerKey(operation)
+        totals = merged | "Merge" >> (once if self._fanout is None else FannedOut(operation, self._fanout))
         key_type, value_type = self._types(next(iter(streams.values())).element_type)
         totals.element_type = Tuple[
             key_type, operation.result_type(value_type) if isinstance(operation, Operation) else AnyType

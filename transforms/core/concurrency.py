@@ -4,10 +4,14 @@ import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from .work_measures import PER_WORKER
+
 __all__ = ["Concurrency", "concurrency_of"]
 
 #: Above this, waiting times rise steeply with every hiccup.
 _COMFORTABLE = 0.8
+#: Where more of the items than this came while all workers had enough to do, they lay there already.
+_HELD_OF_BACKLOG = 0.95
 
 
 class Concurrency(NamedTuple):
@@ -28,6 +32,8 @@ class Concurrency(NamedTuple):
     gap: float
     service: float
     workers: int
+    backlog: bool = False
+    """Whether the items were all there, to be worked off; then `gap` is only how fast they were."""
 
     @property
     def load(self) -> float:
@@ -60,9 +66,12 @@ class Concurrency(NamedTuple):
     def advice(self) -> str:
         """For people."""
         busy = f"{self.workers} workers were busy {min(self.utilisation, 1):.0%} of the time".replace("%", " %")
-        if self.utilisation >= 0.99:  # Measured with as many workers, a backlog comes as fast as it is worked off.
-            rate = self.workers / self.service if self.service else math.inf
-            return f"{busy} and did {rate:.3g} items/s: there was a backlog. Twice the workers halve the time for it."
+        if self.backlog or self.utilisation >= 0.99:
+            rate = min(self.utilisation, 1) * self.workers / self.service if self.service else math.inf
+            done = f"{busy} and did {_number(rate)} items/s: there was a backlog"
+            if self.utilisation < _COMFORTABLE:
+                return f"{done}, of items too small for more workers to help."
+            return f"{done}. Twice the workers halve the time for it."
         better = self._replace(workers=self.needed)
         enough = "are enough" if better.workers <= self.workers else f"would cut that to {_seconds(better.wait)}"
         return f"{busy}; an item waits {_seconds(self.wait)} for one. {better.workers} {enough}."
@@ -86,14 +95,25 @@ def concurrency_of(result: Any, pipeline: Any) -> Iterator[tuple[str, Concurrenc
         before = found.setdefault(label, {}).get(name.name)
         found[label][name.name] = _added(before, data)
     for label, measured in sorted(found.items()):
-        if {"gap_us", "service_us", "workers"} <= measured.keys():
+        if {"gap_us", "service_us", "held", "workers"} <= measured.keys():
             gap, service = (measured[each][0] / measured[each][1] / 1e6 for each in ("gap_us", "service_us"))
-            yield label, Concurrency(gap, service, measured["workers"][2])
+            backlog = _was_backlog(measured["held"], measured["workers"])
+            yield label, Concurrency(gap, service, measured["workers"][2], backlog)
+
+
+def _was_backlog(held: tuple[int, int, int], workers: tuple[int, int, int]) -> bool:
+    """No item is held back before every worker of its bundle, each of which counts its own, has enough to do."""
+    could_be = held[1] - PER_WORKER * workers[0]
+    return could_be > 0 and held[0] > _HELD_OF_BACKLOG * could_be
 
 
 def _added(before: tuple[int, int, int] | None, data: Any) -> tuple[int, int, int]:
     total, count, most = before or (0, 0, 0)
     return total + data.sum, count + data.count, max(most, data.max)
+
+
+def _number(number: float) -> str:
+    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
 
 
 def _seconds(seconds: float) -> str:

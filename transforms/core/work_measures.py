@@ -12,10 +12,13 @@ from .counters import step_counters
 from .routing import RESERVED
 from .times import Times
 
-__all__ = ["Measures"]
+__all__ = ["PER_WORKER", "Measures"]
+
+#: Items in flight: one in a worker, the next one at hand.
+PER_WORKER = 2
 
 _COUNTERS = (*RESERVED, "skipped", "results", "retried")
-_DISTRIBUTIONS = ("service_us", "wait_us", "gap_us", "workers")
+_DISTRIBUTIONS = ("service_us", "wait_us", "gap_us", "held", "workers")
 
 
 class Measures:
@@ -39,11 +42,12 @@ class Measures:
         for name in names:
             self._counters[name].inc(number)
 
-    def arrival(self) -> None:
-        """An item has come."""
+    def arrival(self, *, held: bool) -> None:
+        """An item has come, perhaps while all workers had enough to do, so that it is held back."""
         now = time.perf_counter()
         if self.arrived:
             self._distributions["gap_us"].update(int((now - self.arrived) * 1e6))
+        self._distributions["held"].update(int(held))
         self.arrived = now
 
     def attempt(self, job: Job, outcome: Outcome) -> None:

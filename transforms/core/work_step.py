@@ -19,12 +19,11 @@ from ..workers.task import Failure, Job, Outcome
 from .breaker import Breaker, Failures
 from .message import MESSAGE_ID, Message
 from .routing import ElementError, shortened
-from .work_measures import Measures
+from .work_measures import PER_WORKER, Measures
 
 __all__ = ["DEAD", "Work"]
 
 DEAD = "dead-letters"
-_PER_WORKER = 2
 _MOST_WAITING = 1_000
 
 
@@ -87,8 +86,8 @@ class Work(beam.DoFn):
         self, batch: Any, timestamp: Any = beam.DoFn.TimestampParam, window: Any = beam.DoFn.WindowParam
     ) -> Iterator[Any]:
         for element in batch:
-            self._measures.arrival()
-            while len(self._running) >= _PER_WORKER * self._workers or len(self._waiting) >= _MOST_WAITING:
+            self._measures.arrival(held=self._full())
+            while self._full():
                 yield from self._settled()
             self._measures.count("in")  # When its work begins, so that whoever watches sees how far it is.
             self._submit(Job(element, (timestamp, window), self._done))
@@ -97,6 +96,9 @@ class Work(beam.DoFn):
         while self._running or self._waiting:
             yield from self._settled()
         self._arrived = self._measures.arrived
+
+    def _full(self) -> bool:
+        return len(self._running) >= PER_WORKER * self._workers or len(self._waiting) >= _MOST_WAITING
 
     def _submit(self, job: Job) -> None:
         job.attempts += 1
