@@ -131,6 +131,20 @@ def test_where_chooses_and_the_rest_can_be_replayed_later(database: Path) -> Non
     assert sent(database) == [b"1", b"3", b"5", b"0", b"2", b"4"]
 
 
+def test_a_letter_that_a_condition_would_not_see_whole_stays_and_is_replayed_by_another_condition(
+    database: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    park(database, letter(1, payload=b"1\0secret"), letter(2, attributes=(("id", b"\0\0\0\7"),)), letter(3))
+    for condition in ('payload == "1"', '!payload.contains("secret") && attributes["id"] == ""', 'payload == "3"'):
+        assert replay(database, "--where", condition) == 0
+    assert sent(database) == [b"3"]
+    said = capsys.readouterr().err
+    assert said.count("1 stay: --where asks for payload, where there is a character U+0000, at which text ends for") == 3
+    assert said.count("1 stay: --where asks for attributes, where there is a character U+0000, at which text") == 1
+    assert replay(database, "--where", 'step == "Work"') == 0
+    assert sent(database) == [b"3", b"1\0secret", b"2"]
+
+
 def test_what_is_put_back_is_as_it_was_and_is_put_back_only_if_something_moves(database: Path) -> None:
     dead = [letter(n) for n in range(3)]
     park(database, *dead)
