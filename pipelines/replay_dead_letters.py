@@ -35,8 +35,8 @@ from apache_beam.pvalue import AsIter, AsSingleton, PCollection
 from apache_beam.typehints import Tuple
 
 from beam_patterns.pipelines.launch.expression import Expression
-from beam_patterns.pipelines.launch.options import Options, option, queue, switch
-from beam_patterns.pipelines.launch.queues import prepared, same_queue
+from beam_patterns.pipelines.launch.options import Options, option, source, switch
+from beam_patterns.pipelines.launch.queues import check_queues, prepared
 from beam_patterns.pipelines.launch.run import Places, launch
 from beam_patterns.pipelines.replay.choose import FOREIGN, KEEP, REFUSED, SEND, Choose, Chosen, Facts, Look, Rules
 from beam_patterns.pipelines.replay.letters import VARIABLES
@@ -54,7 +54,7 @@ class ReplayDeadLettersOptions(Options):
     dead_letters: str = option(
         "The queue of dead letters; its group remembers what was replayed.",
         example="'sqlite:///data/queues.db?topic=dead_letters&group=replay'",
-        type=queue,
+        type=source,
     )
     to: str = option(
         "Where the items go; {queue} stands for the name of the queue where an item entered. Default: that queue on "
@@ -95,9 +95,9 @@ class ReplayDeadLettersOptions(Options):
                 f"--journal: {self.dead_letters} can't remember what was replayed; write for instance "
                 "--journal 'sqlite:///data/queues.db?topic=replayed&group=replay'"
             )
-        for name, uri in (("refused", self.refused), ("journal", self.journal), ("to", self.to)):
-            if uri and same_queue(uri, self.dead_letters):
-                raise ValueError(f"--{name}: {uri} is the queue that is read; take another")
+        named = {"--refused": self.refused, "--journal": self.journal, "--to": self.to}
+        writes = [(name, uri) for name, uri in named.items() if uri and "{queue}" not in uri]
+        check_queues([("--dead_letters", self.dead_letters)], writes, self.streaming)
         if self.journal and not open_queue(self.journal).keeps_positions:
             raise ValueError(f"--journal: {self.journal} is a file; take a Kafka or SQLite queue with a group")
         if min(self.limit, self.rate) < 0 or self.most_replays < 1:

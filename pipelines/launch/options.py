@@ -19,7 +19,7 @@ from .queues import queue_under
 __all__ = [
     "Option",
     "Options",
-    "any_queue",
+    "any_source",
     "duration",
     "option",
     "options_of",
@@ -86,15 +86,14 @@ def queue(text: str) -> str:
     return text
 
 
-def any_queue(text: str) -> str:
-    """The type of an option that names a queue of things to do, which may be files as such: /videos/*.mp4."""
-    open_queue(text)
-    return text
-
-
 def source(text: str) -> str:
     """The type of an option that names a queue to read from."""
-    uri = open_queue(queue(text)).uri
+    return any_source(queue(text))
+
+
+def any_source(text: str) -> str:
+    """The same for a queue of things to do, which may be files as such: /videos/*.mp4."""
+    uri = open_queue(text).uri
     if uri.scheme in ("kafka", "sqlite") and not uri.params.get("group"):
         more = "&" if uri.params else "?"
         raise ValueError(f"{text!r} names no group, under which is kept what was read; add {more}group=NAME")

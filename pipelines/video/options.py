@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from beam_patterns.pipelines.launch.options import Options, duration, option, queue, switch
+from beam_patterns.pipelines.launch.queues import check_queues
 
 from .find import VideoPattern
 from .folders import OutputFolders
@@ -57,7 +58,7 @@ class VideoOptions(Options):
             raise ValueError(
                 f"--output: {self.output} is among the videos, which would be overwritten; take another folder"
             )
-        queue(self.letters)
+        check_queues([], [("--dead_letters", queue(self.letters))], self.streaming)
         for module, package in {"av": "av", "PIL": "pillow"}.items():
             if importlib.util.find_spec(module) is None:
                 raise ValueError(f"videos need the package {package}: pip install 'beam-patterns[video]'")

@@ -159,7 +159,7 @@ def test_bytes_that_are_no_text_lie_in_the_dead_letters_as_they_came(place: Plac
 @pytest.mark.parametrize(
     ("more", "reason"),
     [
-        ((), "--signups: sqlite:///.* can't be followed without end; take kafka://, pubsub://, or no --streaming"),
+        ((), "--signups: sqlite:///.* can't be followed; take kafka:// or pubsub://, or leave --streaming out"),
         (("--pending", "sqlite:///w.db?topic=w&group=g"), "--pending: a stream keeps what waits in the runner's state"),
         (("--expire_after", "0s"), "--expire_after: 0s lets nobody in a stream meet their confirmation"),
     ],
@@ -168,6 +168,22 @@ def test_what_makes_no_sense_in_a_stream_is_refused(
     place: Place, capsys: pytest.CaptureFixture[str], more: tuple[str, ...], reason: str
 ) -> None:
     assert place.run("--streaming", "true", "--runner", "PrismRunner", *more) == 2
+    assert re.match(reason, capsys.readouterr().err)
+
+
+@pytest.mark.parametrize(
+    ("name", "topic", "reason"),
+    [
+        ("dead_letters", "signups", "--dead_letters would be written to .*signups, from which --signups is read"),
+        ("dead_letters", "pending", "--dead_letters would be written to .*pending, from which --pending is read"),
+        ("dead_letters", "texts", "--output with texts and --dead_letters are both .*texts; take a queue for each"),
+        ("confirmations", "signups&group=g", "--signups and --confirmations are both .*; take a queue for each"),
+    ],
+)
+def test_no_queue_is_named_twice(
+    place: Place, capsys: pytest.CaptureFixture[str], name: str, topic: str, reason: str
+) -> None:
+    assert place.run(f"--{name}", place.uri(topic)) == 2
     assert re.match(reason, capsys.readouterr().err)
 
 

@@ -139,8 +139,9 @@ def test_a_letter_that_a_condition_would_not_see_whole_stays_and_is_replayed_by_
         assert replay(database, "--where", condition) == 0
     assert sent(database) == [b"3"]
     said = capsys.readouterr().err
-    assert said.count("1 stay: --where asks for payload, where there is a character U+0000, at which text ends for") == 3
-    assert said.count("1 stay: --where asks for attributes, where there is a character U+0000, at which text") == 1
+    reason = "where there is a character U+0000, at which text ends for CEL"
+    assert said.count(f"1 stay: --where asks for payload, {reason}") == 3
+    assert said.count(f"1 stay: --where asks for attributes, {reason}") == 1
     assert replay(database, "--where", 'step == "Work"') == 0
     assert sent(database) == [b"3", b"1\0secret", b"2"]
 
@@ -255,7 +256,7 @@ def test_what_is_no_dead_letter_stays(database: Path, capsys: pytest.CaptureFixt
         (["--where", "attempts"], "--where: 'attempts' is no condition: it is of type INT, not true or false"),
         (["--where", "atempts < 5"], "--where: 'atempts < 5' can't be understood at character 1: undeclared reference"),
         (["--limit", "-1"], "--limit and --rate are 0 or more, --most_replays is 1 or more"),
-        (["--to", "sqlite:///q.db?topic=dead"], "--to: sqlite:///q.db?topic=dead is the queue that is read"),
+        (["--to", "sqlite:///q.db?topic=dead"], "--to would be written to sqlite:///q.db?topic=dead, from which"),
         (["--dead_letters", "/data/dead.jsonl", "--dry_run"], "--to: the letters in /data/dead.jsonl name the queue"),
         (["--dead_letters", "/data/dead.jsonl"], "--journal: /data/dead.jsonl can't remember what was replayed"),
     ],
