@@ -207,7 +207,7 @@ def _argument(field: "dataclasses.Field[Any]") -> dict[str, Any]:
     return {
         "help": "\n".join([*textwrap.wrap(about.help + note, 90), example, " "]).replace("%", "%%"),
         "default": argparse.SUPPRESS,
-        "metavar": "" if about.type is switch else field.name.upper(),
+        "metavar": "true" if about.type is switch else field.name.upper(),
         **once,
     }
 

@@ -1,6 +1,7 @@
 """The three ways to start a pipeline, in processes of their own."""
 
 import importlib.util
+import os
 import subprocess
 import sys
 from importlib.metadata import version
@@ -65,6 +66,15 @@ def test_the_list_needs_no_beam() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
 
 
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "beam_patterns.pipelines", "list"]
+    ran = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE)
+    os.close(writing)
+    assert (ran.returncode, ran.stderr) == (0, b"")
+
+
 def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0
     assert capsys.readouterr().out == f"beam-patterns {version('beam-patterns')}\n"
@@ -79,6 +89,7 @@ def test_no_arguments_show_the_usage(capsys: pytest.CaptureFixture[str]) -> None
     ("arguments", "sentence"),
     [
         (["run"], f"run needs the name of a pipeline: {', '.join(pipelines())}"),
+        (["show"], f"show needs the name of a pipeline: {', '.join(pipelines())}"),
         (["run", "new_user_signups"], "there is no pipeline 'new_user_signups'; did you mean new_user_signup?"),
         (["zzz"], "there is no pipeline 'zzz'; see beam-patterns list"),
     ],
