@@ -45,7 +45,7 @@ import apache_beam as beam
 from apache_beam.pvalue import PCollection
 from apache_beam.transforms.error_handling import ErrorHandler
 
-from beam_patterns.pipelines.launch.options import Options, duration, option, queue, source
+from beam_patterns.pipelines.launch.options import Options, duration, option, prefix, queue, source
 from beam_patterns.pipelines.launch.queues import check_queues, is_idle, prepared, queue_under
 from beam_patterns.pipelines.launch.run import Places, launch
 from beam_patterns.pipelines.mail import Deliver, open_outbox
@@ -85,6 +85,7 @@ class NewUserSignupOptions(Options):
     output: str = option(
         "How the output queues begin; subscriptions, texts and expired are appended to it (files end in .jsonl).",
         example="'sqlite:///data/queues.db?topic='",
+        type=prefix,
     )
     dead_letters: str = option(
         "The queue for what can't be processed, with the reason and the original bytes.",

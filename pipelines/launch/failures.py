@@ -34,6 +34,8 @@ def sentence(error: BaseException) -> str:
     if said:
         return f"{said[0][0]}: {_clean(said[0][1])}"
     first = next(_causes(error))
+    if type(first).__name__ == "FutureTimeoutError":  # Of grpc, and without a word.
+        return "the runner's job service does not answer; check --job_endpoint"
     return f"{type(first).__name__}: {_clean(str(first).strip().partition(chr(10))[0]) or 'no message'}"
 
 

@@ -3,10 +3,13 @@
 import argparse
 import dataclasses
 import difflib
+import os
 import re
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, ClassVar, NoReturn, Self
 
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -23,6 +26,7 @@ __all__ = [
     "duration",
     "option",
     "options_of",
+    "page",
     "prefix",
     "queue",
     "queues",
@@ -112,6 +116,8 @@ def sources(text: str) -> tuple[str, ...]:
 
 def prefix(text: str) -> str:
     """The type of an option that says how the names of queues begin."""
+    if text.startswith("sqlite:") and "topic=" not in text:
+        raise ValueError(f"{text!r} is a database in which no name of a topic begins; add ?topic=")
     queue(queue_under(text, "name"))
     return text
 
@@ -119,9 +125,19 @@ def prefix(text: str) -> str:
 def duration(text: str) -> timedelta:
     """The type of an option that is a span of time: 90s, 15m, 12h, 7d."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text)
-    if not found:
-        raise ValueError(f"{text!r} is no span of time")
-    return timedelta(**{_UNITS[found[2]]: float(found[1])})
+    with suppress(OverflowError):
+        if found:
+            return timedelta(**{_UNITS[found[2]]: float(found[1])})
+    raise ValueError(f"{text!r} is no span of time")
+
+
+def page(text: str) -> str:
+    """The type of an option that names a file of this machine to be written, as the last thing of a run."""
+    if Path(text).is_dir():
+        raise ValueError(f"{text!r} is a folder; name a file in it")
+    if not os.access(Path(text).parent, os.W_OK):
+        raise ValueError(f"{text!r} can't be written; name a file in a folder that is there and yours")
+    return text
 
 
 def switch(text: str) -> bool:
@@ -154,7 +170,7 @@ class Options:
     quiet: bool = option("No progress, no balance; errors only.", example="true", type=switch, default=False)
     traceback: bool = option("Show an error with its trace.", example="true", type=switch, default=False)
 
-    report: str = option("A page about the run, in one HTML file.", example="report.html", default="")
+    report: str = option("A page about the run, in one HTML file.", example="report.html", type=page, default="")
 
     #: Of this class's own fields, for --help.
     _common: ClassVar[tuple[str, ...]] = ("runner", "streaming", "quiet", "traceback", "report")

@@ -122,6 +122,21 @@ def test_every_pipeline_begins_as_all_do(name: str) -> None:
         ({"--pending": "sqlite:///q.db?topic=pending"}, None),
         ({"--pending": "pending.jsonl"}, None),
         ({"--output": "kafka://"}, None),
+        (
+            {"--output": "sqlite:///q.db"},
+            "--output: 'sqlite:///q.db' is a database in which no name of a topic begins; add ?topic=, write for "
+            "instance --output 'sqlite:///data/queues.db?topic='",
+        ),
+        (
+            {"--report": "/nowhere/r.html"},
+            "--report: '/nowhere/r.html' can't be written; name a file in a folder that is there and yours, write for "
+            "instance --report report.html",
+        ),
+        ({"--report": "/"}, "--report: '/' is a folder; name a file in it, write for instance --report report.html"),
+        (
+            {"--expire_after": "9999999999d"},
+            "--expire_after: '9999999999d' is no span of time, write for instance --expire_after 7d",
+        ),
         ({"--mail": "pop3://x"}, "--mail: 'pop3://x' is neither a folder nor smtp://host:port"),
         ({"--mail": "smtp://ann:secret@x"}, None),
         ({"--sender": "nobody"}, "--sender: 'nobody' is no name and address, such as Shop <hello@shop.example>"),
