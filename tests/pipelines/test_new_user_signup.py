@@ -156,6 +156,54 @@ def test_bytes_that_are_no_text_lie_in_the_dead_letters_as_they_came(place: Plac
     assert place.mails() == []
 
 
+_ANN = as_json(signup("ann"))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "mails", "reasons"),
+    [
+        ("empty.jsonl", b"", 0, []),
+        ("empty.csv", b"", 0, []),
+        ("empty.parquet", b"", 0, []),
+        (
+            "long.jsonl",
+            b"%b\n%b\n" % (as_json(signup("bob", name="b" * 20_000_000)), _ANN),
+            1,
+            ["'name' is 'bbbbbbbb"],
+        ),
+        (
+            "invalid.jsonl",
+            b"\xff\xfe\n%b\n" % _ANN,
+            1,
+            ["not valid JSON: str is not valid UTF-8: surrogates not allowed: line 1 column 1 (char 0)"],
+        ),
+        ("null.jsonl", b"null\n%b\n" % _ANN, 1, ["not a JSON object but NoneType"]),
+        ("truncated.parquet", b"PAR1" + bytes(1000), 0, ["the file {} is no complete Parquet file: "]),
+    ],
+)
+def test_a_bad_file_costs_what_is_bad_in_it(
+    place: Place, name: str, content: bytes, mails: int, reasons: list[str]
+) -> None:
+    file = place.folder / name
+    file.write_bytes(content)
+    assert place.run("--signups", str(file)) == 0
+    assert len(place.mails()) == mails
+    for letter, reason in zip(place.dead() if reasons else [], reasons, strict=True):
+        assert letter.error_message.startswith(reason.format(file))
+
+
+def test_a_folder_in_place_of_a_file_is_one_sentence(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    place.put("signups", signup("ann"))
+    folder = place.folder / "a.jsonl"
+    folder.mkdir()
+    for option in ("--signups", "--dead_letters"):
+        assert place.run(option, str(folder), "--quiet", "true") == 1
+        said = capsys.readouterr()
+        assert (said.out, said.err.count("\n")) == ("", 1)
+        assert f"{folder} is a folder; name another path" in said.err
+    assert place.mails() == []
+
+
 @pytest.mark.parametrize(
     ("more", "reason"),
     [
