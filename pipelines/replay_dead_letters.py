@@ -35,7 +35,7 @@ from apache_beam.pvalue import AsIter, AsSingleton, PCollection
 from apache_beam.typehints import Tuple
 
 from beam_patterns.pipelines.launch.expression import Expression
-from beam_patterns.pipelines.launch.options import Options, option, source, switch
+from beam_patterns.pipelines.launch.options import Options, option, queue, source, switch
 from beam_patterns.pipelines.launch.queues import check_queues, prepared
 from beam_patterns.pipelines.launch.run import Places, launch
 from beam_patterns.pipelines.replay.choose import FOREIGN, KEEP, REFUSED, SEND, Choose, Chosen, Facts, Look, Rules
@@ -75,12 +75,14 @@ class ReplayDeadLettersOptions(Options):
     refused: str = option(
         "The queue for letters of items that were sent back too often; default: they stay.",
         example="'sqlite:///data/queues.db?topic=hopeless'",
+        type=queue,
         default="",
     )
     journal: str = option(
         "The queue that keeps which item was sent back where and when; needed for letters in files, where no group "
         "remembers it.",
         example="'sqlite:///data/queues.db?topic=replayed&group=replay'",
+        type=source,
         default="",
     )
     dry_run: bool = option("Only show what would be sent back.", example="true", type=switch, default=False)

@@ -255,6 +255,8 @@ def test_what_is_no_dead_letter_stays(database: Path, capsys: pytest.CaptureFixt
         ),
         (["--where", "attempts"], "--where: 'attempts' is no condition: it is of type INT, not true or false"),
         (["--where", "atempts < 5"], "--where: 'atempts < 5' can't be understood at character 1: undeclared reference"),
+        (["--journal", "kafka://h:1/sent"], "--journal: 'kafka://h:1/sent' names no group, under which is kept what"),
+        (["--refused", "sqlite:///q.db?topic=dead"], "--refused would be written to sqlite:///q.db?topic=dead, from"),
         (["--limit", "-1"], "--limit and --rate are 0 or more, --most_replays is 1 or more"),
         (["--to", "sqlite:///q.db?topic=dead"], "--to would be written to sqlite:///q.db?topic=dead, from which"),
         (["--dead_letters", "/data/dead.jsonl", "--dry_run"], "--to: the letters in /data/dead.jsonl name the queue"),
