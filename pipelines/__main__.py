@@ -6,6 +6,7 @@ python -m beam_patterns.pipelines NAME ... is the same as beam-patterns run NAME
 import ast
 import difflib
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -30,16 +31,28 @@ usage: beam-patterns list               the pipelines there are
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command; returns the exit code."""
+    try:
+        code = _main(argv)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # The reader has seen enough, as with `| head`.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _main(argv: Sequence[str] | None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments in (["run"], ["show"], ["template"]):
+        return _refuse(f"{arguments[0]} needs the name of a pipeline: {', '.join(pipelines())}")
     if arguments[:1] == ["run"]:
         arguments = arguments[1:]
-        if not arguments:
-            return _refuse(f"run needs the name of a pipeline: {', '.join(pipelines())}")
     match arguments:
         case ["list"]:
             _list()
         case ["--version"]:
             print(f"beam-patterns {version('beam-patterns')}")
+        case [] | ["--help" | "-h"] | ["show" | "template", "--help" | "-h"]:
+            print(_USAGE)
         case ["show", name, *rest]:
             return _show(name, rest)
         case ["template", name, *rest]:
@@ -51,8 +64,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         case ["providers"]:
             hush_imports()
             print(importlib.import_module("beam_patterns.pipelines.beam_yaml.listing").providers(), end="")
-        case [] | ["--help"] | ["-h"]:
-            print(_USAGE)
         case [name, *rest]:
             return _run(name, rest)
     return 0

@@ -45,8 +45,8 @@ import apache_beam as beam
 from apache_beam.pvalue import PCollection
 from apache_beam.transforms.error_handling import ErrorHandler
 
-from beam_patterns.pipelines.launch.options import Options, duration, option, queue, source
-from beam_patterns.pipelines.launch.queues import is_idle, prepared, queue_under, same_queue
+from beam_patterns.pipelines.launch.options import Options, duration, option, prefix, queue, source
+from beam_patterns.pipelines.launch.queues import check_queues, is_idle, prepared, queue_under
 from beam_patterns.pipelines.launch.run import Ended, Places, launch
 from beam_patterns.pipelines.mail import Deliver, open_outbox
 from beam_patterns.pipelines.signup.match import Match
@@ -85,6 +85,7 @@ class NewUserSignupOptions(Options):
     output: str = option(
         "How the output queues begin; subscriptions, texts and expired are appended to it (files end in .jsonl).",
         example="'sqlite:///data/queues.db?topic='",
+        type=prefix,
     )
     dead_letters: str = option(
         "The queue for what can't be processed, with the reason and the original bytes.",
@@ -136,13 +137,11 @@ class NewUserSignupOptions(Options):
             self._check_stream()
         elif not open_queue(source(self.waiting_room)).keeps_positions:
             raise ValueError(f"--pending: {self.waiting_room} does not remember what was read; take Kafka or SQLite")
-        inputs = {"signups": self.signups, "confirmations": self.confirmations}
+        reads = [("--signups", self.signups), ("--confirmations", self.confirmations)]
         if not self.streaming:
-            inputs["pending"] = self.waiting_room
-        for name, uri in {"dead_letters": self.dead_letters, **self.outputs}.items():
-            for read, taken in inputs.items():
-                if same_queue(queue(uri), taken):
-                    raise ValueError(f"{name} would be written to {uri}, which --{read} reads; take another queue")
+            reads.append(("--pending", self.waiting_room))
+        writes = [(f"--output with {name}", queue(uri)) for name, uri in self.outputs.items()]
+        check_queues(reads, [*writes, ("--dead_letters", self.dead_letters)], self.streaming)
 
     def _check_stream(self) -> None:
         if self.pending:
@@ -151,11 +150,6 @@ class NewUserSignupOptions(Options):
             raise ValueError(
                 "--expire_after: 0s lets nobody in a stream meet their confirmation; write for instance 7d"
             )
-        for name, uri in (("signups", self.signups), ("confirmations", self.confirmations)):
-            if open_queue(uri).follow_transform() is None:
-                raise ValueError(
-                    f"--{name}: {uri} can't be followed without end; take kafka://, pubsub://, or no --streaming"
-                )
 
     @property
     def waiting_room(self) -> str:

@@ -35,8 +35,8 @@ from apache_beam.pvalue import AsIter, AsSingleton, PCollection
 from apache_beam.typehints import Tuple
 
 from beam_patterns.pipelines.launch.expression import Expression
-from beam_patterns.pipelines.launch.options import Options, option, queue, switch
-from beam_patterns.pipelines.launch.queues import prepared, same_queue
+from beam_patterns.pipelines.launch.options import Options, option, queue, source, switch
+from beam_patterns.pipelines.launch.queues import check_queues, prepared
 from beam_patterns.pipelines.launch.run import Ended, Places, launch
 from beam_patterns.pipelines.replay.choose import FOREIGN, KEEP, REFUSED, SEND, Choose, Chosen, Facts, Look, Rules
 from beam_patterns.pipelines.replay.letters import VARIABLES
@@ -55,7 +55,7 @@ class ReplayDeadLettersOptions(Options):
         "The queue of dead letters; its group remembers what was replayed. Of a Pub/Sub subscription with its topic, "
         "into which letters that stay are put back: pubsub://project/dead-replay?topic=dead.",
         example="'sqlite:///data/queues.db?topic=dead_letters&group=replay'",
-        type=queue,
+        type=source,
     )
     to: str = option(
         "Where the items go; {queue} stands for the name of the queue where an item entered. Default: that queue on "
@@ -76,12 +76,14 @@ class ReplayDeadLettersOptions(Options):
     refused: str = option(
         "The queue for letters of items that were sent back too often; default: they stay.",
         example="'sqlite:///data/queues.db?topic=hopeless'",
+        type=queue,
         default="",
     )
     journal: str = option(
         "The queue that keeps which item was sent back where and when; needed for letters in files, where no group "
         "remembers it.",
         example="'sqlite:///data/queues.db?topic=replayed&group=replay'",
+        type=source,
         default="",
     )
     dry_run: bool = option("Only show what would be sent back.", example="true", type=switch, default=False)
@@ -96,9 +98,9 @@ class ReplayDeadLettersOptions(Options):
                 f"--journal: {self.dead_letters} can't remember what was replayed; write for instance "
                 "--journal 'sqlite:///data/queues.db?topic=replayed&group=replay'"
             )
-        for name, uri in (("refused", self.refused), ("journal", self.journal), ("to", self.to)):
-            if uri and same_queue(uri, self.dead_letters):
-                raise ValueError(f"--{name}: {uri} is the queue that is read; take another")
+        named = {"--refused": self.refused, "--journal": self.journal, "--to": self.to}
+        writes = [(name, uri) for name, uri in named.items() if uri and "{queue}" not in uri]
+        check_queues([("--dead_letters", self.dead_letters)], writes, self.streaming)
         if self.journal and not open_queue(self.journal).keeps_positions:
             raise ValueError(f"--journal: {self.journal} is a file; take a Kafka or SQLite queue with a group")
         if not self.dry_run:

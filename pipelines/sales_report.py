@@ -38,6 +38,7 @@ from apache_beam.pvalue import AsDict, AsIter, PCollection
 from apache_beam.transforms.error_handling import ErrorHandler
 
 from beam_patterns.pipelines.launch.options import Options, option, queue
+from beam_patterns.pipelines.launch.queues import check_queues
 from beam_patterns.pipelines.launch.run import Ended, Places, launch
 from beam_patterns.pipelines.sales.orders import TYPES, VALUES, WEEKDAYS, ByWeek, Order, day_in
 from beam_patterns.pipelines.sales.page import Report, render
@@ -81,7 +82,8 @@ class SalesReportOptions(Options):
             raise ValueError(f"--top: {self.top} names no product; give 1 or more")
         if "://" in self.output:
             raise ValueError(f"--output: {self.output} is no folder of this machine")
-        queue(self.letters)
+        tables = [("--output", str(Path(self.output, _FILES[name]))) for name in ("daily", "weekly")]
+        check_queues([("--orders", self.orders)], [*tables, ("--dead_letters", queue(self.letters))], self.streaming)
         if importlib.util.find_spec("matplotlib") is None:
             raise ValueError("charts need the package matplotlib: pip install 'beam-patterns[report]'")
 

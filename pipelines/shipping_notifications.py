@@ -39,8 +39,8 @@ import apache_beam as beam
 from apache_beam.pvalue import PCollection
 from apache_beam.transforms.error_handling import ErrorHandler
 
-from beam_patterns.pipelines.launch.options import Options, option, queue
-from beam_patterns.pipelines.launch.queues import same_queue
+from beam_patterns.pipelines.launch.options import Options, option, queue, source
+from beam_patterns.pipelines.launch.queues import check_queues
 from beam_patterns.pipelines.launch.run import Ended, Places, launch
 from beam_patterns.pipelines.mail import Outbox, open_outbox
 from beam_patterns.pipelines.shipping.delivery import Mailer, QueueSender, worth_another_try
@@ -71,7 +71,7 @@ class ShippingNotificationsOptions(Options):
     orders: str = option(
         "The queue of orders: JSON with order_id, status, name, carrier, notify (a list of email, sms), email, phone.",
         example="'sqlite:///data/queues.db?topic=orders&group=shipping_notifications'",
-        type=queue,
+        type=source,
     )
     texts: str = option(
         "Who sends text messages: an address that takes POSTs (its token in the environment variable "
@@ -120,10 +120,10 @@ class ShippingNotificationsOptions(Options):
             raise ValueError(
                 f"--texts: {self.texts} lives in one process, and texts are sent by others; take sqlite://"
             )
-        for name in ("texts", "untold", "dead_letters"):
-            uri = getattr(self, name)
-            if not uri.startswith("http") and same_queue(uri, self.orders):
-                raise ValueError(f"--{name} would be written to {uri}, from which --orders is read; take another queue")
+        writes = [("--untold", self.untold), ("--dead_letters", self.dead_letters)]
+        if not self.texts.startswith("http"):
+            writes.append(("--texts", self.texts))
+        check_queues([("--orders", self.orders)], writes, self.streaming)
 
     def outbox(self) -> Outbox:
         """Where mails go."""

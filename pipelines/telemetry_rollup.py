@@ -40,8 +40,8 @@ from apache_beam.transforms.error_handling import ErrorHandler
 from apache_beam.transforms.trigger import AccumulationMode, AfterCount, AfterWatermark
 from apache_beam.transforms.window import FixedWindows
 
-from beam_patterns.pipelines.launch.options import Options, duration, option, queue
-from beam_patterns.pipelines.launch.queues import is_idle, same_queue
+from beam_patterns.pipelines.launch.options import Options, duration, option, queue, source
+from beam_patterns.pipelines.launch.queues import check_queues, is_idle
 from beam_patterns.pipelines.launch.run import Ended, Places, launch
 from beam_patterns.pipelines.telemetry.events import Event, InTime, arrived, at_its_time, check_event
 from beam_patterns.pipelines.telemetry.rollup import Rolled, RollUp
@@ -56,7 +56,7 @@ class TelemetryRollupOptions(Options):
     events: str = option(
         "The queue of events: JSON with metric, user, value and at (a time with its zone).",
         example="'/data/events-*.jsonl'",
-        type=queue,
+        type=source,
     )
     output: str = option("The queue for the windows, a message each.", example="rollup.jsonl", type=queue)
     dead_letters: str = option(
@@ -83,9 +83,8 @@ class TelemetryRollupOptions(Options):
         """Values that make no sense, found before anything starts."""
         if self.window < timedelta(seconds=1):
             raise ValueError("--window: a window lasts a second at least, write for instance --window 5m")
-        for name, uri in {"output": self.output, "dead_letters": self.dead_letters}.items():
-            if same_queue(uri, self.events):
-                raise ValueError(f"--{name} would be written to {uri}, from which --events is read; take another queue")
+        writes = [("--output", self.output), ("--dead_letters", self.dead_letters)]
+        check_queues([("--events", self.events)], writes, self.streaming)
 
 
 def telemetry_rollup(messages: PCollection, *, window: float, lateness: float, dead: ErrorHandler) -> PCollection:

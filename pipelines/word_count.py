@@ -33,8 +33,8 @@ import apache_beam as beam
 from apache_beam.pvalue import PCollection
 from apache_beam.transforms.error_handling import ErrorHandler
 
-from beam_patterns.pipelines.launch.options import Options, option, queue
-from beam_patterns.pipelines.launch.queues import is_idle, same_queue
+from beam_patterns.pipelines.launch.options import Options, option, queue, source
+from beam_patterns.pipelines.launch.queues import check_queues, is_idle
 from beam_patterns.pipelines.launch.run import Ended, Places, launch
 from beam_patterns.transforms import DeadLetters, Filter, Sum
 from beam_patterns.transforms.queues import CommitOffsets, Message, ReadFromQueue, WriteToQueue
@@ -46,8 +46,10 @@ _WORD = re.compile(r"[^\W\d_]+(?:['\N{RIGHT SINGLE QUOTATION MARK}][^\W\d_]+)*")
 class WordCountOptions(Options):
     """How often each word occurs in files or a queue."""
 
-    text: str = option("The texts: lines of files, or messages of a queue.", example="'/books/*.txt'", type=queue)
-    counts: str = option("The queue for the counts, a word each; a .csv file has a row each.", example="counts.csv")
+    text: str = option("The texts: lines of files, or messages of a queue.", example="'/books/*.txt'", type=source)
+    counts: str = option(
+        "The queue for the counts, a word each; a .csv file has a row each.", example="counts.csv", type=queue
+    )
     dead_letters: str = option(
         "The queue for texts that can't be read, with the reason.", example="dead.jsonl", type=queue
     )
@@ -58,14 +60,12 @@ class WordCountOptions(Options):
 
     def check(self) -> None:
         """Values that make no sense, found before anything starts."""
-        queue(self.counts)
         if self.streaming:
             raise ValueError(
                 "--streaming: a count is done when everything is counted; telemetry_rollup counts for ever"
             )
-        for name, uri in {"counts": self.counts, "dead_letters": self.dead_letters}.items():
-            if same_queue(uri, self.text):
-                raise ValueError(f"--{name} would be written to {uri}, from which --text is read; take another queue")
+        writes = [("--counts", self.counts), ("--dead_letters", self.dead_letters)]
+        check_queues([("--text", self.text)], writes, self.streaming)
 
 
 class TextOf:

@@ -43,7 +43,8 @@ import apache_beam as beam
 from apache_beam.pvalue import PCollection
 from apache_beam.transforms.error_handling import ErrorHandler
 
-from beam_patterns.pipelines.launch.options import Options, any_queue, duration, option, queue, switch
+from beam_patterns.pipelines.launch.options import Options, any_source, duration, option, queue, switch
+from beam_patterns.pipelines.launch.queues import check_queues
 from beam_patterns.pipelines.launch.run import Ended, Places, launch
 from beam_patterns.transforms import DeadLetters, WorkQueue
 from beam_patterns.transforms.queues import CommitOffsets, Message, ReadFromQueue, WriteToQueue
@@ -57,7 +58,7 @@ class WorkQueueOptions(Options):
     input: str = option(
         "The queue of items, a work source, or files.",
         example="'sqlite:///data/queues.db?topic=orders&group=labels'",
-        type=any_queue,
+        type=any_source,
     )
     output: str = option("The queue of results.", example="'sqlite:///data/queues.db?topic=labels'", type=queue)
     dead_letters: str = option(
@@ -103,6 +104,8 @@ class WorkQueueOptions(Options):
             program, *_ = self.arguments()
             if "{" not in program and shutil.which(program) is None:
                 raise ValueError(f"--command: there is no program {program!r} here; nothing was started")
+        writes = [("--output", self.output), ("--dead_letters", self.dead_letters)]
+        check_queues([("--input", self.input)], writes, self.streaming)
         self.work()
 
     def work(self) -> WorkQueue:

@@ -60,10 +60,26 @@ class Expression:
             raise ValueError(self._is_none(type_name))
         return answer.value()
 
-    def _compiled(self) -> Any:
+    @property
+    def asked(self) -> frozenset[str]:
+        """Which of the variables it asks about.
+
+        >>> sorted(Expression('a == "b"', {"a": "STRING", "b": "STRING"}).asked)
+        ['a']
+        """
+        return frozenset(name for name in self._variables if not self._does_without(name))
+
+    def _does_without(self, name: str) -> bool:
+        try:
+            self._compiled(without=name)
+        except ValueError:
+            return False
+        return True
+
+    def _compiled(self, without: str = "") -> Any:
         from cel_expr_python import cel  # Here, as most pipelines have no expressions.
 
-        types = {name: _type(cel.Type, kind) for name, kind in self._variables.items()}
+        types = {name: _type(cel.Type, kind) for name, kind in self._variables.items() if name != without}
         try:
             expression = cel.NewEnv(variables=types).compile(self._text)
         except RuntimeError as error:

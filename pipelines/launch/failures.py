@@ -39,6 +39,8 @@ def sentence(error: BaseException) -> str:
     if told:
         return f"{told[0][0]}: {_clean(told[0][1])}"
     first = next(_causes(error))
+    if type(first).__name__ == "FutureTimeoutError":  # Of grpc, and without a word.
+        return "the runner's job service does not answer; check --job_endpoint"
     return f"{type(first).__name__}: {_clean(str(first).strip().partition(chr(10))[0]) or 'no message'}"
 
 

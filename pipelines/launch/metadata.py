@@ -10,7 +10,7 @@ from typing import Any
 
 from apache_beam.version import __version__ as beam_version
 
-from .options import Option, Options, any_queue, duration, prefix, queue, queues, shown, source, sources, switch
+from .options import Option, Options, any_source, duration, prefix, queue, queues, shown, source, sources, switch
 
 __all__ = ["container_spec", "metadata_of", "options_class", "table_of"]
 
@@ -21,7 +21,7 @@ _REMOTE_PREFIX = r"(kafka|pubsub|gs)://[^?]+"
 _REMOTE_EXAMPLE = "kafka://broker:9092/topic?group=name or pubsub://project/name"
 _REGEXES = {
     queue: _REMOTE_QUEUE,
-    any_queue: _REMOTE_QUEUE,
+    any_source: _REMOTE_QUEUE,
     source: _REMOTE_QUEUE,
     queues: _REMOTE_QUEUES,
     sources: _REMOTE_QUEUES,

@@ -3,10 +3,13 @@
 import argparse
 import dataclasses
 import difflib
+import os
 import re
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, ClassVar, NoReturn, Self
 
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -19,10 +22,11 @@ from .queues import queue_under
 __all__ = [
     "Option",
     "Options",
-    "any_queue",
+    "any_source",
     "duration",
     "option",
     "options_of",
+    "page",
     "prefix",
     "queue",
     "queues",
@@ -86,15 +90,14 @@ def queue(text: str) -> str:
     return text
 
 
-def any_queue(text: str) -> str:
-    """The type of an option that names a queue of things to do, which may be files as such: /videos/*.mp4."""
-    open_queue(text)
-    return text
-
-
 def source(text: str) -> str:
     """The type of an option that names a queue to read from."""
-    uri = open_queue(queue(text)).uri
+    return any_source(queue(text))
+
+
+def any_source(text: str) -> str:
+    """The same for a queue of things to do, which may be files as such: /videos/*.mp4."""
+    uri = open_queue(text).uri
     if uri.scheme in ("kafka", "sqlite") and not uri.params.get("group"):
         more = "&" if uri.params else "?"
         raise ValueError(f"{text!r} names no group, under which is kept what was read; add {more}group=NAME")
@@ -113,6 +116,8 @@ def sources(text: str) -> tuple[str, ...]:
 
 def prefix(text: str) -> str:
     """The type of an option that says how the names of queues begin."""
+    if text.startswith("sqlite:") and "topic=" not in text:
+        raise ValueError(f"{text!r} is a database in which no name of a topic begins; add ?topic=")
     queue(queue_under(text, "name"))
     return text
 
@@ -120,9 +125,19 @@ def prefix(text: str) -> str:
 def duration(text: str) -> timedelta:
     """The type of an option that is a span of time: 90s, 15m, 12h, 7d."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text)
-    if not found:
-        raise ValueError(f"{text!r} is no span of time")
-    return timedelta(**{_UNITS[found[2]]: float(found[1])})
+    with suppress(OverflowError):
+        if found:
+            return timedelta(**{_UNITS[found[2]]: float(found[1])})
+    raise ValueError(f"{text!r} is no span of time")
+
+
+def page(text: str) -> str:
+    """The type of an option that names a file of this machine to be written, as the last thing of a run."""
+    if Path(text).is_dir():
+        raise ValueError(f"{text!r} is a folder; name a file in it")
+    if not os.access(Path(text).parent, os.W_OK):
+        raise ValueError(f"{text!r} can't be written; name a file in a folder that is there and yours")
+    return text
 
 
 def switch(text: str) -> bool:
@@ -155,7 +170,7 @@ class Options:
     quiet: bool = option("No progress, no balance; errors only.", example="true", type=switch, default=False)
     traceback: bool = option("Show an error with its trace.", example="true", type=switch, default=False)
 
-    report: str = option("A page about the run, in one HTML file.", example="report.html", default="")
+    report: str = option("A page about the run, in one HTML file.", example="report.html", type=page, default="")
 
     #: Of this class's own fields, for --help.
     _common: ClassVar[tuple[str, ...]] = ("runner", "streaming", "quiet", "traceback", "report")
@@ -208,7 +223,7 @@ def _argument(field: "dataclasses.Field[Any]") -> dict[str, Any]:
     return {
         "help": "\n".join([*textwrap.wrap(about.help + note, 90), example, " "]).replace("%", "%%"),
         "default": argparse.SUPPRESS,
-        "metavar": "" if about.type is switch else field.name.upper(),
+        "metavar": "true" if about.type is switch else field.name.upper(),
         **once,
     }
 

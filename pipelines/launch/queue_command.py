@@ -3,16 +3,17 @@
 import argparse
 import base64
 import itertools
-import os
 import sys
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import orjson
 
 from beam_patterns.pipelines.launch.failures import sentence
+from beam_patterns.pipelines.launch.queues import same_queue
 from beam_patterns.transforms.queues import Message, QueueError, open_queue
-from beam_patterns.transforms.queues.queue import Queue, UnreadableError, Writer
+from beam_patterns.transforms.queues.queue import Queue, UnreadableError
 from beam_patterns.transforms.queues.write import as_message
 
 __all__ = ["main"]
@@ -34,9 +35,8 @@ def main(argv: Sequence[str]) -> int:
         return int(error.code or 0)
     try:
         arguments.command(arguments)
-    except BrokenPipeError:  # The reader has seen enough, as with `| head`.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except BrokenPipeError:
+        raise
     except (QueueError, ValueError, OSError) as error:
         print(sentence(error), file=sys.stderr)
         return _WRONG_USE if isinstance(error, ValueError) else _FAILED
@@ -58,12 +58,18 @@ def _parser() -> argparse.ArgumentParser:
     publish.add_argument("files", metavar="FILE", nargs="*", help="files that a queue can be: .jsonl, .csv, .parquet")
     add("listen", _listen, "prints messages as they come and commits them, as the URI's group, until it is interrupted")
     peek = add("peek", _peek, "prints the next messages; takes nothing")
-    peek.add_argument("-n", type=int, default=10, help="how many at most (10)")
+    peek.add_argument("-n", type=_number, default=10, help="how many at most (10)")
     add("count", _count, "counts the messages that are still to be read, by reading them; takes nothing")
     add("lag", _lag, "how far the URI's group is behind the end of each partition")
     copy = add("copy", _copy, "copies what is still to be read into another queue; takes nothing")
     copy.add_argument("target", metavar="TARGET", help="the queue to write")
     return parser
+
+
+def _number(text: str) -> int:
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of messages, such as 10")
+    return int(text)
 
 
 def _create(arguments: Any) -> None:
@@ -72,7 +78,8 @@ def _create(arguments: Any) -> None:
 
 
 def _publish(arguments: Any) -> None:
-    lines = (Message(line.rstrip(b"\r\n")) for line in sys.stdin.buffer)
+    typed = uuid.uuid4().hex  # So that a line that is typed twice has two ids.
+    lines = (Message(line.rstrip(b"\r\n"), source=(typed, 0, n)) for n, line in enumerate(sys.stdin.buffer))
     read = itertools.chain.from_iterable(_pending(open_queue(file)) for file in arguments.files)
     _write(read if arguments.files else lines, arguments.uri)
 
@@ -104,6 +111,8 @@ def _lag(arguments: Any) -> None:
 
 
 def _copy(arguments: Any) -> None:
+    if same_queue(arguments.uri, arguments.target):
+        raise ValueError(f"{arguments.target} is the queue that is read; copy into another")
     _write(_pending(open_queue(arguments.uri)), arguments.target)
 
 
@@ -121,16 +130,16 @@ def _write(messages: Iterable[Message], uri: str) -> None:
         remaining = iter(messages)
         while gathered := [as_message(message) for message in itertools.islice(remaining, _GATHERED)]:
             writer.write(gathered)
-            _flush(writer, uri, written)
-            written += len(gathered)
+            rejected = writer.flush()
+            written += len(gathered) - len(rejected)
+            for _, error in rejected:
+                raise QueueError(f"{len(rejected)} of {len(gathered)} messages can't be written: {error}")
+    except QueueError as error:
+        error.args = (f"{error}; at least {written} messages were written to {uri}",)
+        raise
     finally:
         writer.close()
     print(f"{written} messages written to {uri}")
-
-
-def _flush(writer: Writer, uri: str, before: int) -> None:
-    for _, error in writer.flush():
-        raise QueueError(f"{error}; at least {before} messages before it are written to {uri}, none behind it")
 
 
 def _shown(message: Message) -> str:

@@ -13,7 +13,7 @@ from beam_patterns.transforms.core.coders import RecordCoder
 from beam_patterns.transforms.core.counters import step_counters
 from beam_patterns.transforms.queues import Message
 
-from .letters import identity, replays, values
+from .letters import identity, replays, unaskable, values
 from .target import Target
 
 __all__ = ["DUPLICATE", "KEEP", "REFUSED", "SEND", "Choose", "Chosen", "Facts", "Look", "Rules"]
@@ -57,6 +57,7 @@ class Look(beam.DoFn):
 
     def __init__(self, rules: Rules) -> None:
         self._where, self._to = rules.where, rules.to
+        self._asked = rules.where.asked if rules.where else frozenset[str]()
 
     def process(self, message: Message) -> Iterator[Facts]:
         place = tuple(message.source or ())
@@ -79,8 +80,11 @@ class Look(beam.DoFn):
         )
 
     def _wanted(self, letter: DeadLetter) -> tuple[bool, str]:
+        fields = values(letter)
+        if field := unaskable(fields, self._asked):
+            return False, f"--where asks for {field}, where there is a character U+0000, at which text ends for CEL"
         try:
-            meant = self._where is None or self._where(values(letter))
+            meant = self._where is None or self._where(fields)
         except ValueError as error:
             return False, f"--where gives no answer: {error}"
         if meant and self._to.of(letter) is None:

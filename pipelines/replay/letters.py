@@ -1,12 +1,13 @@
 """A dead letter, as replay sees it: its identity, how often it was sent back, what a condition can ask of it."""
 
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from beam_patterns.transforms import DeadLetter
 from beam_patterns.transforms.queues import MESSAGE_ID, Message
 
-__all__ = ["REPLAYS", "VARIABLES", "entry_queue", "identity", "replays", "sent_back", "values"]
+__all__ = ["REPLAYS", "VARIABLES", "entry_queue", "identity", "replays", "sent_back", "unaskable", "values"]
 
 #: The attribute that counts how often a message was sent back. It stays with the message, so that a dead letter made
 #: of it later tells.
@@ -47,6 +48,21 @@ def values(letter: DeadLetter) -> dict[str, Any]:
         "queue": entry_queue(letter),
         "replays": replays(letter),
     }
+
+
+def unaskable(values: Mapping[str, Any], asked: Iterable[str]) -> str:
+    """The first of these fields that a condition would not see whole, for CEL ends text at U+0000; empty if none.
+
+    >>> unaskable({"payload": "a\\0b", "attributes": {"lang": "en"}}, ["attributes", "payload"])
+    'payload'
+    """
+    return next((name for name in sorted(asked) if any("\0" in text for text in _texts(values[name]))), "")
+
+
+def _texts(value: Any) -> Iterable[str]:
+    if isinstance(value, dict):
+        return (*value, *value.values())
+    return (value,) if isinstance(value, str) else ()
 
 
 def replays(letter: DeadLetter) -> int:

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from beam_patterns.pipelines.files.find import FilePattern
 from beam_patterns.pipelines.launch.options import Options, duration, option, queue, switch
+from beam_patterns.pipelines.launch.queues import check_queues
 
 from .folders import OutputFolders
 
@@ -51,7 +52,7 @@ class VideoOptions(Options):
         except ValueError as error:
             raise ValueError(f"--videos: {error}") from None
         self.pattern.refuse_among(self.output, "videos")
-        queue(self.letters)
+        check_queues([], [("--dead_letters", queue(self.letters))], self.streaming)
         for module, package in {"av": "av", "PIL": "pillow"}.items():
             if importlib.util.find_spec(module) is None:
                 raise ValueError(f"videos need the package {package}: pip install 'beam-patterns[video]'")

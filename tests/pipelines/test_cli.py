@@ -1,6 +1,7 @@
 """The three ways to start a pipeline, in processes of their own."""
 
 import importlib.util
+import os
 import subprocess
 import sys
 from importlib.metadata import version
@@ -65,6 +66,15 @@ def test_the_list_needs_no_beam() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
 
 
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "beam_patterns.pipelines", "list"]
+    ran = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE)
+    os.close(writing)
+    assert (ran.returncode, ran.stderr) == (0, b"")
+
+
 def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0
     assert capsys.readouterr().out == f"beam-patterns {version('beam-patterns')}\n"
@@ -79,6 +89,7 @@ def test_no_arguments_show_the_usage(capsys: pytest.CaptureFixture[str]) -> None
     ("arguments", "sentence"),
     [
         (["run"], f"run needs the name of a pipeline: {', '.join(pipelines())}"),
+        (["show"], f"show needs the name of a pipeline: {', '.join(pipelines())}"),
         (["run", "new_user_signups"], "there is no pipeline 'new_user_signups'; did you mean new_user_signup?"),
         (["zzz"], "there is no pipeline 'zzz'; see beam-patterns list"),
     ],
@@ -111,6 +122,21 @@ def test_every_pipeline_begins_as_all_do(name: str) -> None:
         ({"--pending": "sqlite:///q.db?topic=pending"}, None),
         ({"--pending": "pending.jsonl"}, None),
         ({"--output": "kafka://"}, None),
+        (
+            {"--output": "sqlite:///q.db"},
+            "--output: 'sqlite:///q.db' is a database in which no name of a topic begins; add ?topic=, write for "
+            "instance --output 'sqlite:///data/queues.db?topic='",
+        ),
+        (
+            {"--report": "/nowhere/r.html"},
+            "--report: '/nowhere/r.html' can't be written; name a file in a folder that is there and yours, write for "
+            "instance --report report.html",
+        ),
+        ({"--report": "/"}, "--report: '/' is a folder; name a file in it, write for instance --report report.html"),
+        (
+            {"--expire_after": "9999999999d"},
+            "--expire_after: '9999999999d' is no span of time, write for instance --expire_after 7d",
+        ),
         ({"--mail": "pop3://x"}, "--mail: 'pop3://x' is neither a folder nor smtp://host:port"),
         ({"--mail": "smtp://ann:secret@x"}, None),
         ({"--sender": "nobody"}, "--sender: 'nobody' is no name and address, such as Shop <hello@shop.example>"),

@@ -156,10 +156,58 @@ def test_bytes_that_are_no_text_lie_in_the_dead_letters_as_they_came(place: Plac
     assert place.mails() == []
 
 
+_ANN = as_json(signup("ann"))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "mails", "reasons"),
+    [
+        ("empty.jsonl", b"", 0, []),
+        ("empty.csv", b"", 0, []),
+        ("empty.parquet", b"", 0, []),
+        (
+            "long.jsonl",
+            b"%b\n%b\n" % (as_json(signup("bob", name="b" * 20_000_000)), _ANN),
+            1,
+            ["'name' is 'bbbbbbbb"],
+        ),
+        (
+            "invalid.jsonl",
+            b"\xff\xfe\n%b\n" % _ANN,
+            1,
+            ["not valid JSON: str is not valid UTF-8: surrogates not allowed: line 1 column 1 (char 0)"],
+        ),
+        ("null.jsonl", b"null\n%b\n" % _ANN, 1, ["not a JSON object but NoneType"]),
+        ("truncated.parquet", b"PAR1" + bytes(1000), 0, ["the file {} is no complete Parquet file: "]),
+    ],
+)
+def test_a_bad_file_costs_what_is_bad_in_it(
+    place: Place, name: str, content: bytes, mails: int, reasons: list[str]
+) -> None:
+    file = place.folder / name
+    file.write_bytes(content)
+    assert place.run("--signups", str(file)) == 0
+    assert len(place.mails()) == mails
+    for letter, reason in zip(place.dead() if reasons else [], reasons, strict=True):
+        assert letter.error_message.startswith(reason.format(file))
+
+
+def test_a_folder_in_place_of_a_file_is_one_sentence(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    place.put("signups", signup("ann"))
+    folder = place.folder / "a.jsonl"
+    folder.mkdir()
+    for option in ("--signups", "--dead_letters"):
+        assert place.run(option, str(folder), "--quiet", "true") == 1
+        said = capsys.readouterr()
+        assert (said.out, said.err.count("\n")) == ("", 1)
+        assert f"{folder} is a folder; name another path" in said.err
+    assert place.mails() == []
+
+
 @pytest.mark.parametrize(
     ("more", "reason"),
     [
-        ((), "--signups: sqlite:///.* can't be followed without end; take kafka://, pubsub://, or no --streaming"),
+        ((), "--signups: sqlite:///.* can't be followed; take kafka:// or pubsub://, or leave --streaming out"),
         (("--pending", "sqlite:///w.db?topic=w&group=g"), "--pending: a stream keeps what waits in the runner's state"),
         (("--expire_after", "0s"), "--expire_after: 0s lets nobody in a stream meet their confirmation"),
     ],
@@ -168,6 +216,22 @@ def test_what_makes_no_sense_in_a_stream_is_refused(
     place: Place, capsys: pytest.CaptureFixture[str], more: tuple[str, ...], reason: str
 ) -> None:
     assert place.run("--streaming", "true", "--runner", "PrismRunner", *more) == 2
+    assert re.match(reason, capsys.readouterr().err)
+
+
+@pytest.mark.parametrize(
+    ("name", "topic", "reason"),
+    [
+        ("dead_letters", "signups", "--dead_letters would be written to .*signups, from which --signups is read"),
+        ("dead_letters", "pending", "--dead_letters would be written to .*pending, from which --pending is read"),
+        ("dead_letters", "texts", "--output with texts and --dead_letters are both .*texts; take a queue for each"),
+        ("confirmations", "signups&group=g", "--signups and --confirmations are both .*; take a queue for each"),
+    ],
+)
+def test_no_queue_is_named_twice(
+    place: Place, capsys: pytest.CaptureFixture[str], name: str, topic: str, reason: str
+) -> None:
+    assert place.run(f"--{name}", place.uri(topic)) == 2
     assert re.match(reason, capsys.readouterr().err)
 
 

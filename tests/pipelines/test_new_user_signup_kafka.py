@@ -23,6 +23,8 @@ class KafkaPlace(Place):
         self.topics = {name: kafka.topic(partitions=2) for name in ("signups", "confirmations", "pending", "dead")}
         self.kafka = kafka
         super().__init__(folder)
+        for topic in ("subscriptions", "expired"):  # Looked at while they may not have been written yet.
+            open_queue(self.uri(topic)).create()
 
     def queue(self, name: str, group: str = "new_user_signup") -> str:
         return self.kafka.uri(self.topics[name], group=group)

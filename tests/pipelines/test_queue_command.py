@@ -110,6 +110,7 @@ def test_listening_shows_each_message_once_and_moves_the_group(
     [
         (["peek", "carrier://pigeon"], 2, "the queue carrier://pigeon starts with carrier://, which is none of"),
         (["listen", "/data/in.jsonl"], 1, "the queue /data/in.jsonl keeps no positions, so nobody can follow it"),
+        (["copy", "/data/*.jsonl", "/data/a.jsonl"], 2, "/data/a.jsonl is the queue that is read; copy into another"),
         (["lag", "/data/in.jsonl"], 1, "the queue /data/in.jsonl has no offsets to be behind"),
         (["count", "sqlite:///nowhere/q.db?topic=a&group=b"], 1, "/nowhere/q.db"),
         (["dance", "/data/in.jsonl"], 2, "usage: beam-patterns queue"),
@@ -122,6 +123,31 @@ def test_what_can_not_be_done_is_a_sentence(
     said = Said(capsys, *arguments)
     assert (said.code, said.out) == (code, [])
     assert sentence in said.err[0]
+
+
+def test_what_a_queue_refuses_is_counted_and_the_rest_of_it_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    type_in(monkeypatch, b"one\n\ntwo\n")
+    said = Said(capsys, "publish", str(tmp_path / "out.jsonl"))
+    assert (said.code, said.err) == (
+        1,
+        [
+            "1 of 3 messages can't be written: an empty value would be an empty line, which is no message; write to a "
+            f".parquet file; at least 2 messages were written to {tmp_path}/out.jsonl"
+        ],
+    )
+    assert (tmp_path / "out.jsonl").read_text() == "one\ntwo\n"
+
+
+def test_a_line_that_is_typed_twice_is_two_messages_with_two_ids(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for typed in (b"ping\nping\n", b"ping\n"):
+        type_in(monkeypatch, typed)
+        assert Said(capsys, "publish", orders(tmp_path)).code == 0
+    shown = [json.loads(line)["attributes"] for line in Said(capsys, "peek", orders(tmp_path)).out]
+    assert len({value for ((name, value),) in shown if name == "message_id"}) == 3
 
 
 @pytest.mark.integration

@@ -133,6 +133,21 @@ def test_where_chooses_and_the_rest_can_be_replayed_later(database: Path) -> Non
     assert sent(database) == [b"1", b"3", b"5", b"0", b"2", b"4"]
 
 
+def test_a_letter_that_a_condition_would_not_see_whole_stays_and_is_replayed_by_another_condition(
+    database: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    park(database, letter(1, payload=b"1\0secret"), letter(2, attributes=(("id", b"\0\0\0\7"),)), letter(3))
+    for condition in ('payload == "1"', '!payload.contains("secret") && attributes["id"] == ""', 'payload == "3"'):
+        assert replay(database, "--where", condition) == 0
+    assert sent(database) == [b"3"]
+    said = capsys.readouterr().err
+    reason = "where there is a character U+0000, at which text ends for CEL"
+    assert said.count(f"1 stay: --where asks for payload, {reason}") == 3
+    assert said.count(f"1 stay: --where asks for attributes, {reason}") == 1
+    assert replay(database, "--where", 'step == "Work"') == 0
+    assert sent(database) == [b"3", b"1\0secret", b"2"]
+
+
 def test_what_is_put_back_is_as_it_was_and_is_put_back_only_if_something_moves(database: Path) -> None:
     dead = [letter(n) for n in range(3)]
     park(database, *dead)
@@ -242,8 +257,10 @@ def test_what_is_no_dead_letter_stays(database: Path, capsys: pytest.CaptureFixt
         ),
         (["--where", "attempts"], "--where: 'attempts' is no condition: it is of type INT, not true or false"),
         (["--where", "atempts < 5"], "--where: 'atempts < 5' can't be understood at character 1: undeclared reference"),
+        (["--journal", "kafka://h:1/sent"], "--journal: 'kafka://h:1/sent' names no group, under which is kept what"),
+        (["--refused", "sqlite:///q.db?topic=dead"], "--refused would be written to sqlite:///q.db?topic=dead, from"),
         (["--limit", "-1"], "--limit and --rate are 0 or more, --most_replays is 1 or more"),
-        (["--to", "sqlite:///q.db?topic=dead"], "--to: sqlite:///q.db?topic=dead is the queue that is read"),
+        (["--to", "sqlite:///q.db?topic=dead"], "--to would be written to sqlite:///q.db?topic=dead, from which"),
         (["--dead_letters", "/data/dead.jsonl", "--dry_run"], "--to: the letters in /data/dead.jsonl name the queue"),
         (
             ["--dead_letters", "pubsub://p/dead-replay", "--to", "pubsub://p/orders"],

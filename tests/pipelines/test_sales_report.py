@@ -151,6 +151,7 @@ def test_charts_of_the_same_data_are_the_same_text() -> None:
         (["--timezone", "Berlin"], "--timezone: there is no 'Berlin'; write for instance Europe/Berlin"),
         (["--week_starts", "mon"], "--week_starts: 'mon' is none of monday"),
         (["--top", "0"], "--top: 0 names no product"),
+        (["--orders", "in/*.parquet", "--output", "in"], "--output would be written to in/daily.parquet, from which"),
     ],
 )
 def test_wrong_options_are_refused_in_a_sentence(

@@ -127,6 +127,8 @@ def test_the_same_order_has_the_same_ids_whoever_tells_of_it_and_whenever() -> N
         ({"texts": "memory://texts"}, "--texts: memory://texts lives in one process"),
         ({"mail": "imap://x"}, "--mail: 'imap://x' is neither a folder nor smtp://host:port"),
         ({"sender": "nobody"}, "--sender: 'nobody' is no name and address"),
+        ({"orders": "kafka://h:1/orders"}, "--orders: 'kafka://h:1/orders' names no group, under which"),
+        ({"streaming": "true"}, "--orders: sqlite://"),
     ],
 )
 def test_wrong_options_are_told_before_anything_starts(place: Place, changes: dict[str, str], sentence: str) -> None:

@@ -213,3 +213,6 @@ def test_wrong_options_are_refused_in_a_sentence(capsys: pytest.CaptureFixture[s
     assert "--output would be written to a.jsonl, from which --events is read" in capsys.readouterr().err
     assert run(["--events", "a.jsonl", "--output", "b.jsonl", "--dead_letters", "d.jsonl", "--window", "0.5s"]) == 2
     assert "--window: a window lasts a second at least" in capsys.readouterr().err
+    stream = ["--streaming", "--runner", "PrismRunner", "--events", "kafka://h:1/events?group=g"]
+    assert run([*stream, "--output", "a.jsonl", "--dead_letters", "kafka://h:1/dead"]) == 2
+    assert "--output: a.jsonl would be complete when the stream ends; take kafka://" in capsys.readouterr().err

@@ -18,6 +18,7 @@ from tests.workers.test_http import Service, service
 pytestmark = pytest.mark.usefixtures("spawner")
 __all__ = ["service"]
 ROOT = Path(__file__).parents[2]
+_STREAM = ("--streaming", "--runner", "PrismRunner")
 ORDERS = [Message.of({"id": n, "name": f"customer {n}"}, key=b"%d" % n) for n in range(6)]
 
 
@@ -101,6 +102,10 @@ def test_finished_items_of_a_work_source_are_skipped_unless_forced(
         (["--command", "true", "--workers", "-1"], "--workers: -1 is less than 0"),
         (["--command", "true", "--attempts", "0"], "attempts=0"),
         (["--url", "http://ann:pw@h/"], "the URL has a user name or password in it"),
+        (["--command", "true", "--input", "kafka://h:1/orders"], "names no group, under which is kept what was read"),
+        (["--command", "true", "--input", "/a/*.csv", "--output", "/a/b.csv"], "--output would be written to /a/b.csv"),
+        (["--command", "true", "--output", "http://h/items"], "the work source http://h/items can only be read"),
+        (["--command", "true", "--input", "/v/*.mp4", *_STREAM], "--input: /v/*.mp4 can't be followed; take kafka://"),
     ],
 )
 def test_wrong_options_start_nothing(
