@@ -135,7 +135,13 @@ CASES = {
         "DeadLetters/Park 1 1",
     ),
     "image_tagging": Case(
-        ["--images={here}/images", "--output={here}/out", "--dead_letters={topic}dead", "--delete_originals"],
+        [
+            "--images={here}/images",
+            "--output={here}/out",
+            "--dead_letters={topic}dead",
+            "--delete_originals",
+            "--shards=1",
+        ],
         {"images/a.png": Traffic(3), "images/b.png": b"no image"},
         {
             "images/": ["b.png"],
@@ -146,8 +152,8 @@ CASES = {
                 ("Blur 0", 1, "no image that can be read: it is none of JPEG, PNG, WEBP, BMP, TIFF; in stage 'plates'")
             ],
         },
-        "Look 2 2, Shard for Blur 2 2, Blur 0 1 0 1, Blur 1 1 1, Join 1 1, Gather 1 1, Copy 1 1, Delete 1 1, "
-        "Shard for Tag 1 1, Tag 1 1 1, Total 1 1, Tags 1 1, Park 1 1",
+        "Look 2 2, Shard for Blur 2 2, Blur 0 2 1 1, Join 1 1, Gather 1 1, Copy 1 1, Delete 1 1, Shard for Tag 1 1, "
+        "Tag 0 1 1, Total 1 1, Tags 1 1, Park 1 1",
     ),
     "shipping_notifications": Case(
         [
@@ -249,7 +255,7 @@ CASES = {
             "dead": [("Work", 1, "cat ended with exit code 1: cat: x: No such file or directory")],
             "items&group=g": [],
         },
-        "Read 3, Work 3 2 1, Write 2 2, DeadLetters|Park/Park 1 1",
+        "Read 3, Work 3 2 1, Write 2 2, DeadLetters/Park 1 1",
     ),
     "copy_queue": Case(
         ["--input={topic}items&group=g", "--outputs={topic}left {topic}right", "--dead_letters={topic}dead"],
