@@ -1,6 +1,6 @@
 """The work_queue pipeline on Flink: four slots against one, on work that waits 50 ms.
 
-    python -m bench.flink_scale [--items 400]
+    python -m bench.flink_scale [--items 1200]
 
 Each item is posted to a service that answers after 50 ms. First a cluster of one TaskManager with one slot, then one of
 two TaskManagers with two slots each, where --workers gives a TaskManager a worker for each of its slots. A throughput
@@ -82,7 +82,7 @@ def throughput(items: int, task_managers: int, slots: int) -> float:
 def main(arguments: list[str]) -> None:
     """Prints both throughputs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--items", type=int, default=400)
+    parser.add_argument("--items", type=int, default=1200)
     items = parser.parse_args(arguments).items
     one = throughput(items, task_managers=1, slots=1)
     print(f"1 slot   {one:6.1f} items/s  {one * WAIT:.2f} of the ideal", flush=True)

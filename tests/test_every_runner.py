@@ -2,12 +2,14 @@
 
 import importlib
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from beam_patterns.pipelines.__main__ import pipelines
 
+from .pipelines.test_cli import ways
 from .runner_cases import CASES, filled, found, put
 
 _STEP = re.compile(r"(\S.*?)((?: +[\d,]+)+)(?:  .*)?")
@@ -51,6 +53,23 @@ def test_a_pipeline_does_the_same_on_every_runner(
     assert code == 0, shown.err
     assert {place: found(tmp_path, place) for place in case.wanted} == case.wanted
     assert balance(shown.out) == case.balance.split(", ")
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("way", ways(""))
+def test_it_does_so_from_an_empty_folder_whichever_way_it_is_started(
+    way: str, runner_flags: list[str], tmp_path: Path
+) -> None:
+    case, empty = CASES["word_count"], tmp_path / "empty"
+    empty.mkdir()
+    for place, content in case.given.items():
+        put(tmp_path, place, content)
+    command = [*ways("word_count")[way], *(filled(argument, tmp_path) for argument in case.argv), *runner_flags]
+    run = subprocess.run(command, cwd=empty, capture_output=True, text=True, timeout=300)
+    assert run.returncode == 0, run.stderr
+    assert {place: found(tmp_path, place) for place in case.wanted} == case.wanted
+    assert balance(run.stdout) == case.balance.split(", ")
+    assert list(empty.iterdir()) == []
 
 
 def test_every_pipeline_has_its_case() -> None:

@@ -3,6 +3,7 @@
 import inspect
 import logging
 import os
+import random
 import typing
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +12,8 @@ import apache_beam as beam
 from apache_beam.internal import cloudpickle
 from apache_beam.options.pipeline_options import PortableOptions
 from apache_beam.pvalue import PCollection
+from apache_beam.transforms.util import ReshufflePerKey
+from apache_beam.typehints import Tuple
 from apache_beam.typehints.native_type_compatibility import convert_to_beam_type
 
 from .core.routing import GuardedPattern
@@ -126,12 +129,37 @@ class WorkQueue(GuardedPattern):
             breaker=self._breaker,
             types=(items.element_type, result_type(self._work)),
         )
-        outputs = items | "Spread" >> beam.Reshuffle() | "Work" >> beam.ParDo(fn).with_outputs(DEAD, main="results")
+        spread = items | "Spread" >> (_ByKey() if items.is_bounded else beam.Reshuffle())
+        outputs = spread | "Work" >> beam.ParDo(fn).with_outputs(DEAD, main="results")
         results = outputs.results | "Results" >> beam.Map(_passed_on).with_output_types(result_type(self._work))
         if self._handler is not None:
             dead = outputs[DEAD] | "Dead" >> beam.Map(_passed_on).with_output_types(DeadLetter)
             self._handler.add_error_pcollection(dead)
         return results
+
+
+class _ByKey(beam.PTransform):
+    """A Reshuffle that Flink can't leave out.
+
+    In a batch job it takes the second of two for done, and reading a queue has one: all items would stay in one slot.
+    """
+
+    def expand(self, items: PCollection) -> PCollection:
+        element = items.element_type
+        return (
+            items
+            | "Key" >> beam.Map(_keyed).with_output_types(Tuple[int, element])
+            | "Shuffle" >> ReshufflePerKey()
+            | "Items" >> beam.Map(_unkeyed).with_output_types(element)
+        )
+
+
+def _keyed(element: Any) -> tuple[int, Any]:
+    return random.getrandbits(32), element
+
+
+def _unkeyed(pair: tuple[int, Any]) -> Any:
+    return pair[1]
 
 
 def _passed_on(element: Any) -> Any:
