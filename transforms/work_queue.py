@@ -13,6 +13,7 @@ from apache_beam.internal import cloudpickle
 from apache_beam.options.pipeline_options import PortableOptions
 from apache_beam.pvalue import PCollection
 from apache_beam.transforms.util import ReshufflePerKey
+from apache_beam.transforms.window import GlobalWindows
 from apache_beam.typehints import Tuple
 from apache_beam.typehints.native_type_compatibility import convert_to_beam_type
 
@@ -129,7 +130,9 @@ class WorkQueue(GuardedPattern):
             breaker=self._breaker,
             types=(items.element_type, result_type(self._work)),
         )
-        spread = items | "Spread" >> (_ByKey() if items.is_bounded else beam.Reshuffle())
+        # Prism can't decode what a key's items in windows of their own become there.
+        keyed = items.is_bounded and isinstance(items.windowing.windowfn, GlobalWindows)
+        spread = items | "Spread" >> (_ByKey() if keyed else beam.Reshuffle())
         outputs = spread | "Work" >> beam.ParDo(fn).with_outputs(DEAD, main="results")
         results = outputs.results | "Results" >> beam.Map(_passed_on).with_output_types(result_type(self._work))
         if self._handler is not None:
