@@ -352,7 +352,7 @@ def _message(content: Any, folder: Path) -> Message:
 
 
 def found(folder: Path, name: str) -> Any:
-    """What lies under a name, in an order of its own."""
+    """What lies under a name, in an order of its own; of what a restarted job wrote twice, one, by its message_id."""
     path = folder / name
     if name.endswith("/"):
         return sorted(each.name for each in path.iterdir() if each.name[0] != ".")
@@ -367,7 +367,8 @@ def found(folder: Path, name: str) -> Any:
     topic = filled("{topic}", folder) + name
     queue = open_queue(str(path) if path.suffix else topic if "&" in name else f"{topic}&group=look")
     messages = [message for split in queue.splits() for batch in queue.read(split) for message in batch]
-    return sorted((_seen(message, name) for message in messages), key=str)
+    once = {message.attribute("message_id") or message.source: message for message in messages}
+    return sorted((_seen(message, name) for message in once.values()), key=str)
 
 
 def _seen(message: Message, name: str) -> Any:

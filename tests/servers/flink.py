@@ -24,6 +24,7 @@ _POM = Path(__file__).with_name("flink-pom.xml")
 _FLINK = "1.19.3"
 _MAIN = "org.apache.beam.runners.flink.FlinkJobServerDriver"
 _OPENED = [f"java.base/java.{name}" for name in ("lang", "util", "nio", "time")]
+#: A killed TaskManager is known by its broken connection; one that a busy machine keeps waiting is not given up.
 _CONFIG = """
 rest.port: {rest}
 rest.bind-address: 127.0.0.1
@@ -41,7 +42,8 @@ taskmanager.memory.network.max: 256m
 taskmanager.memory.managed.size: 128m
 taskmanager.numberOfTaskSlots: {slots}
 heartbeat.interval: 2000
-heartbeat.timeout: 10000
+heartbeat.timeout: 60000
+pekko.ask.timeout: 60 s
 restart-strategy.type: fixed-delay
 restart-strategy.fixed-delay.attempts: 20
 restart-strategy.fixed-delay.delay: 2 s
