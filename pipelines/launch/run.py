@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions, StandardOptions
-from apache_beam.runners.runner import PipelineResult, PipelineState
+from apache_beam.runners.runner import PipelineResult, PipelineState, create_runner
 
 from beam_patterns.pipelines.report.recorder import Recorder
 from beam_patterns.transforms.core.concurrency import concurrency_of
@@ -91,6 +91,10 @@ def _beam_options(options: Options, others: Sequence[str]) -> PipelineOptions:
             "--streaming: the DirectRunner reads what is there and ends; take --runner PrismRunner, FlinkRunner or "
             "DataflowRunner to go on for ever"
         )
+    try:
+        create_runner(options.runner)
+    except (ValueError, ImportError) as error:
+        raise ValueError(f"--runner: {error}") from None
     flags = [f"--runner={options.runner}", *(["--streaming"] if options.streaming else []), *others]
     return PipelineOptions(flags)
 

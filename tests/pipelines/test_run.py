@@ -133,9 +133,17 @@ def test_wrong_options_are_exit_code_2(capsys: pytest.CaptureFixture[str]) -> No
     ]
 
 
-def test_an_unknown_runner_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
-    assert toy.run(toy.arguments(runner="NoRunner")) in (1, 2)
-    assert len(capsys.readouterr().err.splitlines()) == 1
+@pytest.mark.parametrize(
+    ("runner", "said"),
+    [
+        ("NoRunner", "--runner: Unexpected pipeline runner: NoRunner. Valid values are DataflowRunner, "),
+        ("my.Runner", "--runner: No module named 'my'"),
+    ],
+)
+def test_an_unknown_runner_starts_nothing(runner: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert toy.run(toy.arguments(runner=runner)) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(said)
 
 
 def rows_on_prism(**how: object) -> list[list[str]]:
