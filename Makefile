@@ -35,7 +35,7 @@ demo: $(VENV)/installed ## Run the sign-up flow on 10,000 generated sign-ups, th
 	@echo; echo 'The mails are a Maildir: mutt -f demo/outbox, or any mail program. The queues are one SQLite file.'
 
 test: $(VENV)/installed-dev ## Run all tests; what they need is installed first
-	@$(BIN)/python -m pytest -n 3 --dist loadgroup --reruns 1 --rerun-except AssertionError -rR $(TESTS)
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup --reruns 1 --rerun-except AssertionError -rR $(TESTS)
 
 lint: $(VENV)/installed-dev ## Check style and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

@@ -45,10 +45,17 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 
 @pytest.fixture(scope="session")
-def flink_cluster() -> Iterator[flink.Cluster]:
+def flink_shared() -> Iterator[flink.Shared]:
+    """What keeps the Flink cluster."""
+    shared = flink.Shared()
+    yield shared
+    shared.close()
+
+
+@pytest.fixture
+def flink_cluster(flink_shared: flink.Shared) -> flink.Cluster:
     """A running Flink cluster, shared by the tests marked xdist_group("flink")."""
-    with flink.running() as cluster:
-        yield cluster
+    return flink_shared.cluster()
 
 
 @pytest.fixture

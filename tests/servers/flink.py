@@ -50,7 +50,7 @@ restart-strategy.fixed-delay.delay: 2 s
 state.backend.type: hashmap
 state.checkpoints.dir: file://{folder}/checkpoints
 state.savepoints.dir: file://{folder}/savepoints
-env.java.opts.all: {opens}
+env.java.opts.all: -XX:TieredStopAtLevel=1 -XX:+UseSerialGC {opens}
 classloader.resolve-order: parent-first
 """
 #: What of the job server is Flink's client, or must see it.
@@ -94,7 +94,7 @@ class Cluster:
         data = json.dumps(body).encode() if body else None
         url = f"http://127.0.0.1:{self.rest}{path}"
         request = urllib.request.Request(url, data, {"Content-Type": "application/json"}, method=method)
-        with urllib.request.urlopen(request, timeout=60) as answer:
+        with urllib.request.urlopen(request, timeout=30) as answer:
             return json.loads(answer.read() or b"null")
 
     def running_job(self) -> str:
@@ -126,6 +126,15 @@ class Cluster:
         self._popen(pool, "worker-pool")
         for port, what in ((self.rest, "Flink"), (self.job, "Beam's job server"), (self.workers, "the worker pool")):
             wait_until(lambda port=port: listens(port), f"{what} (logs in {self.folder})")
+        wait_until(self.answers, f"Flink's TaskManagers (logs in {self.folder})", 120)
+
+    def answers(self) -> bool:
+        """Whether Flink does, with all TaskManagers that run: a JobManager was seen that listened and did no more."""
+        running = sum(each.poll() is None for each in self.task_managers)
+        try:
+            return self.ask("/overview")["taskmanagers"] >= running
+        except OSError:
+            return False
 
     def add_task_manager(self) -> None:
         """One more, such as in place of one that was killed."""
@@ -211,7 +220,17 @@ def _job_server_command() -> list[object]:
     client = [jar for jar in jars if jar.name.startswith(_CLIENT)]
     boot = ":".join(str(jar) for jar in jars if jar not in client)
     opens = [f"--add-opens={package}=ALL-UNNAMED" for package in _OPENED]
-    return [need("java"), "-Xmx512m", *opens, f"-Xbootclasspath/a:{boot}", "-cp", ":".join(map(str, client)), _MAIN]
+    return [
+        need("java"),
+        "-Xmx512m",
+        "-XX:TieredStopAtLevel=1",
+        "-XX:+UseSerialGC",
+        *opens,
+        f"-Xbootclasspath/a:{boot}",
+        "-cp",
+        ":".join(map(str, client)),
+        _MAIN,
+    ]
 
 
 def _job_server_jars() -> list[Path]:
@@ -220,8 +239,39 @@ def _job_server_jars() -> list[Path]:
 
 @contextmanager
 def running(task_managers: int = 2, slots: int = 2) -> Iterator[Cluster]:
-    """A cluster, ended with all its processes."""
+    """A cluster, ended with all its processes; one that does not come up gets a second and a third chance."""
     with TemporaryDirectory(prefix="flink-") as folder, ExitStack() as stack:
-        cluster = Cluster(Path(folder), stack)
-        cluster.start(task_managers, slots)
+        for chance in range(1, 4):
+            home, processes = Path(folder) / str(chance), ExitStack()
+            home.mkdir()
+            cluster = Cluster(home, processes)
+            try:
+                cluster.start(task_managers, slots)
+            except TimeoutError:
+                processes.close()
+                if chance == 3:
+                    raise
+                continue
+            stack.enter_context(processes)
+            break
         yield cluster
+
+
+class Shared:
+    """One cluster for many tests, replaced when it does not answer any more."""
+
+    def __init__(self) -> None:
+        self._cluster: Cluster | None = None
+        self._stack = ExitStack()
+
+    def cluster(self) -> Cluster:
+        """It, or its successor."""
+        if self._cluster is None or not self._cluster.answers():
+            self.close()
+            self._cluster = self._stack.enter_context(running())
+        return self._cluster
+
+    def close(self) -> None:
+        """Ends it."""
+        self._stack.close()
+        self._cluster = None
