@@ -1,10 +1,8 @@
 """Real servers for the tests: each on a free port of 127.0.0.1, ended by its pid."""
 
-import ctypes
 import fcntl
 import os
 import shutil
-import signal
 import socket
 import sys
 import time
@@ -61,7 +59,13 @@ def listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def die_with_parent() -> None:
-    """Tests that are killed leave no broker behind, where the system is Linux."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+def dies_with_parent(command: list[str]) -> list[str]:
+    """The command, which ends when the tests are killed, where the system is Linux.
+
+    It says so itself before it becomes the server. A `preexec_fn` would need a real fork, and in a process that has used
+    gRPC that fork can die of gRPC's own handlers before the server begins.
+    """
+    if sys.platform != "linux":
+        return command
+    become = "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 9); os.execv(sys.argv[1], sys.argv[1:])"
+    return [sys.executable, "-S", "-E", "-c", become, *command]  # 1 is PR_SET_PDEATHSIG, 9 is SIGKILL.

@@ -18,7 +18,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from . import CACHE, die_with_parent, free_port, listens, need, once, wait_until
+from . import CACHE, dies_with_parent, free_port, listens, need, once, wait_until
 
 _POM = Path(__file__).with_name("flink-pom.xml")
 _FLINK = "1.19.3"
@@ -165,12 +165,11 @@ class Cluster:
         }
         log = self._stack.enter_context((self.folder / f"{name}.log").open("ab"))
         process = subprocess.Popen(
-            [str(part) for part in command],
+            dies_with_parent([str(part) for part in command]),
             env=environment,
             cwd=flink_home(),
             stdout=log,
             stderr=log,
-            preexec_fn=die_with_parent,
         )
         self._stack.callback(process.wait)
         self._stack.callback(process.kill)

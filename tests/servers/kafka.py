@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from . import CACHE, die_with_parent, free_port, listens, need, once, wait_until
+from . import CACHE, dies_with_parent, free_port, listens, need, once, wait_until
 
 if TYPE_CHECKING:
     from kafka import KafkaAdminClient
@@ -57,14 +57,15 @@ class Broker:
 
     def launch(self) -> None:
         """Starts its process."""
-        command = [need("java"), *_SERVER, "-cp", jars(), "kafka.Kafka", str(self._config)]
-        log = (self._folder / "broker.log").open("ab")
-        self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self._folder, preexec_fn=die_with_parent)
+        command = dies_with_parent([need("java"), *_SERVER, "-cp", jars(), "kafka.Kafka", str(self._config)])
+        with (self._folder / "broker.log").open("ab") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self._folder)
 
     def await_ready(self) -> None:
         """Returns when it listens; one of several does so only when most of them run."""
         wait_until(lambda: listens(self.port) or not self.alive, f"Kafka on port {self.port}", 180)
-        assert self.alive, (self._folder / "broker.log").read_text()[-3000:]
+        assert self._process is not None
+        assert self.alive, f"exit {self._process.poll()}: {(self._folder / 'broker.log').read_text()[-3000:]}"
 
     @property
     def alive(self) -> bool:
