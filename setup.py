@@ -56,6 +56,7 @@ setup(
         "pyarrow",
         "kafka-python[lz4,zstd,snappy,crc32c]>=3.0.7,<4",
         "google-cloud-pubsub",
+        "crc32c",
         "datasketches>=5",
         "cel-expr-python",
         "orjson",

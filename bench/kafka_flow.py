@@ -108,6 +108,7 @@ def loop_kafka_python(servers: str, source: str, email: str, sms: str) -> None:
     places = [TopicPartition(source, p) for p in range(4)]
     ends = consumer.end_offsets(places)
     consumer.assign(places)
+    consumer.seek_to_beginning(*places)  # Not where an earlier round left the group.
     remaining = sum(ends.values())
     while remaining:
         for messages in consumer.poll(100, max_records=10_000).values():

@@ -29,7 +29,7 @@ def chaos(pipeline: beam.Pipeline, seed: int = 0, once: Collection[str] = ()) ->
     >>> queue = open_queue("memory://doc-chaos?group=doc")
     >>> messages = [m for split in queue.splits() for batch in queue.read(split) for m in batch]
     >>> len(messages) > 2, sorted({m.attribute("message_id") for m in messages})
-    (True, [b'new--71beeff9', b'new--e8b7be43'])
+    (True, [b'new--c1d04330', b'new--d280b0c4'])
 
     Args:
         pipeline: on a runner that works in this process.

@@ -6,7 +6,7 @@ import apache_beam as beam
 import pyarrow.compute as pc
 import pytest
 
-from beam_patterns.transforms import Filter
+from beam_patterns.transforms import Filter, Splitter
 from beam_patterns.transforms.queues import Message
 
 from .running import Lists, Run
@@ -32,6 +32,74 @@ def test_the_predicate_sees_the_view_and_the_message_passes_untouched(source: An
     assert run["kept"] == [SIGN_UPS[0]]
     (letter,) = run.dead
     assert (letter.payload, letter.error_type) == (b"{oops", "orjson.JSONDecodeError")
+
+
+def at_its_end(number: int) -> int:
+    """A view of ten numbers, which fails on three of them as a generator that has come to its end."""
+    if number in (0, 4, 9):
+        raise StopIteration
+    return number
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        Filter(at_its_end),
+        Filter(bool).with_view(at_its_end),
+        Splitter(any=at_its_end),
+        Splitter(any=bool).with_view(at_its_end),
+    ],
+    ids=["predicate", "view", "case", "view of cases"],
+)
+def test_user_code_that_raises_stop_iteration_ends_nothing(asked: Any) -> None:
+    def build(p: Any, dead: Any) -> dict[str, Any]:
+        output = p | Lists(range(10), int, size=10) | asked.with_error_handler(dead)
+        return {"kept": output if isinstance(asked, Filter) else output.any}
+
+    run = Run(on_fnapi, build)
+    assert run["kept"] == [1, 2, 3, 5, 6, 7, 8]
+    assert [letter.error_type for letter in run.dead] == ["StopIteration"] * 3
+
+
+VIEWED: list[int] = []
+
+
+def viewed(number: int) -> int:
+    """Tells what it was asked for."""
+    VIEWED.append(number)
+    return number
+
+
+def below(limit: int) -> Any:
+    """A predicate that fails on 3."""
+    return lambda number: number < limit // (number - 3)
+
+
+def test_a_pattern_behind_a_filter_with_the_same_view_sees_what_the_filter_saw() -> None:
+    VIEWED.clear()
+    even, small = Filter(lambda number: number % 2 == 0).with_view(viewed), Filter(lambda number: number < 8)
+    split = Splitter(low=lambda number: number < 6).with_view(viewed)
+
+    def build(p: Any, dead: Any) -> dict[str, Any]:
+        return (p | Lists(range(20), int) | "Even" >> even | small.with_view(viewed) | split)._asdict()
+
+    run = Run(on_fnapi, build)
+    assert (run["low"], run["otherwise"]) == ([0, 2, 4], [6])
+    assert list(range(20)) == VIEWED
+
+
+def test_views_stay_with_their_elements_when_some_fail() -> None:
+    first = Filter(below(100)).with_view(viewed)
+    second = Filter(lambda number: 1 // (number - 5) <= 1).with_view(viewed)
+
+    def build(p: Any, dead: Any) -> dict[str, Any]:
+        kept = p | Lists(range(10), int, size=10) | "First" >> first.with_error_handler(dead)
+        split = Splitter(low=lambda number: number < 5).with_view(viewed)
+        return (kept | "Second" >> second.with_error_handler(dead) | split)._asdict()
+
+    run = Run(on_fnapi, build)
+    assert (run["low"], run["otherwise"]) == ([4], [6, 7, 8, 9])
+    assert sorted(dict(letter.attributes)["readable"] for letter in run.dead) == [b"3", b"5"]
 
 
 def test_an_expression_on_dicts_is_evaluated_one_by_one() -> None:

@@ -52,7 +52,7 @@ class Filter(ViewedPattern):
 
 class _Keep(Router):
     def __init__(self, keep: Predicate) -> None:
-        self._keep = keep
+        self._keep = self.keeps = keep
         self.asks = f"the predicate {getattr(keep, '__name__', keep)}"
 
     def ask(self, view: Any) -> tuple[int, ...]:

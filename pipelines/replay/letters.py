@@ -94,7 +94,7 @@ def sent_back(letter: DeadLetter) -> Message:
 
     >>> letter = DeadLetter.of(Message(b"x", source=("orders", 0, 7)), ValueError("no"), step="Decode")
     >>> sent_back(letter).attributes
-    (('message_id', b'orders/0/7-8cdc1683'), ('beam_patterns.replays', b'1'))
+    (('message_id', b'orders/0/7-a93c5f93'), ('beam_patterns.replays', b'1'))
     """
     return _original(letter).with_attributes(**{REPLAYS: b"%d" % (replays(letter) + 1)})
 

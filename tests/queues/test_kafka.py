@@ -207,6 +207,29 @@ def test_what_the_broker_refuses_comes_back_and_the_rest_is_written(kafka: Clust
     assert bare(everything(kafka, topic)) == bare(orders(range(200)))
 
 
+def test_ids_are_given_on_the_way_and_come_back_with_what_is_refused(kafka: Cluster) -> None:
+    topic = kafka.topic(**{"max.message.bytes": "20000"})
+    read = [Message(b"%d" % n, source=("orders", 3, n)) for n in range(10)]
+    read[4] = read[4]._replace(value=os.urandom(30_000))
+    writer = open_queue(kafka.uri(topic)).writer()
+    writer.write_with_ids(read)
+    ((rejected, _),) = writer.flush()
+    writer.close()
+    with_ids = [message.with_id() for message in read]
+    assert rejected == with_ids.pop(4)
+    assert {(m.value, m.attributes) for m in everything(kafka, topic)} == {(m.value, m.attributes) for m in with_ids}
+
+
+def test_one_write_may_be_larger_than_what_a_client_keeps_on_its_way(kafka: Cluster) -> None:
+    topic = kafka.topic()
+    many = [Message(b"%d" % n, source=("orders", 3, n)) for n in range(120_000)]
+    writer = open_queue(kafka.uri(topic)).writer()
+    writer.write_with_ids(many)
+    assert writer.flush() == []
+    writer.close()
+    assert [m.attributes for m in everything(kafka, topic)] == [m.with_id().attributes for m in many]
+
+
 def test_a_record_without_key_does_not_fit_a_compacted_topic_but_its_neighbours_do(kafka: Cluster) -> None:
     topic = kafka.topic(**{"cleanup.policy": "compact"})
     keyless = Message(b"no key")

@@ -62,8 +62,8 @@ def listens(port: int) -> bool:
 def dies_with_parent(command: list[str]) -> list[str]:
     """The command, which ends when the tests are killed, where the system is Linux.
 
-    It says so itself before it becomes the server. A `preexec_fn` would need a real fork, and in a process that has used
-    gRPC that fork can die of gRPC's own handlers before the server begins.
+    It says so itself before it becomes the server. A `preexec_fn` would need a real fork, and in a process that has
+    used gRPC that fork can die of gRPC's own handlers before the server begins.
     """
     if sys.platform != "linux":
         return command

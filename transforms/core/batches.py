@@ -7,7 +7,7 @@ import apache_beam as beam
 from apache_beam.pvalue import PCollection
 from apache_beam.typehints.batch import BatchConverter
 
-__all__ = ["Aside", "batch_type_of", "with_asides"]
+__all__ = ["Aside", "Seen", "batch_type_of", "with_asides"]
 
 #: Elements of a batch that are measured for the runner's byte counts.
 _SAMPLE = 10
@@ -15,6 +15,14 @@ _SAMPLE = 10
 
 class Aside(list[Any]):
     """Elements of another type than the DoFn's batches, for a tagged output: dead letters, positions."""
+
+
+class Seen(list[Any]):
+    """A batch with what a view made of each element, so that the next pattern with this view need not make it again."""
+
+    def __init__(self, view: Any) -> None:
+        super().__init__()
+        self.view, self.views = view, list[Any]()
 
 
 def batch_type_of(elements: PCollection) -> Any:

@@ -1,12 +1,11 @@
 """The item of every queue: bytes that pass through unchanged, and where they came from."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import repeat
-from operator import itemgetter
 from typing import Any, NamedTuple, Self
-from zlib import crc32
 
 import orjson
+from crc32c import crc32c
 
 from .coders import RecordCoder
 
@@ -45,9 +44,12 @@ class Message(NamedTuple):
 
     def json(self) -> Any:
         """The payload, decoded as JSON. Raises ValueError for anything else."""
-        if self.value is None:
-            raise ValueError("the message has no payload (a tombstone), so there is no JSON in it")
-        return orjson.loads(self.value)
+        try:
+            return orjson.loads(self.value)  # type: ignore[arg-type]  # None is looked for when this has failed.
+        except ValueError:
+            if self.value is None:
+                raise ValueError("the message has no payload (a tombstone), so there is no JSON in it") from None
+            raise
 
     def attribute(self, name: str) -> bytes | None:
         """The last attribute of that name, or None."""
@@ -61,10 +63,10 @@ class Message(NamedTuple):
     def with_id(self) -> Self:
         """A copy that carries a deterministic id, the same on every re-run.
 
-        The id names the position the message was read from and a checksum of the payload, so two results made of one
+        The id names the position the message was read from and the CRC-32C of the payload, so two results made of one
         message differ while a repetition of one result does not. A message passed on unchanged keeps the id it has.
         """
-        checksum = b"%08x" % crc32(self.value or b"")
+        checksum = b"%08x" % crc32c(self.value or b"")
         base = None
         for name, value in self.attributes:
             if name == MESSAGE_ID:
@@ -78,17 +80,25 @@ class Message(NamedTuple):
     @classmethod
     def with_ids(cls, messages: Sequence[Self]) -> list[Self]:
         """`with_id` of each; by columns, in a fifth of the time, where all were read from one partition."""
-        columns = list(zip(*messages, strict=True))
-        places = set(map(itemgetter(0, 1), columns[4])) if columns and None not in columns[4] else ()
-        if len(places) != 1 or any(columns[2]) or any(len(source) != 3 for source in columns[4]):
+        ids = cls.ids(messages)
+        if ids is None:
             return [message.with_id() for message in messages]
-        values, keys, _, stamps, sources = columns
-        ((topic, partition),) = places
-        form = f"{topic}/{partition}/".encode().replace(b"%", b"%%") + b"%d-%08x"
-        checksums = map(crc32, [value or b"" for value in values])
-        ids = map(form.__mod__, zip(map(itemgetter(2), sources), checksums))  # noqa: B905
+        values, keys, _, stamps, sources = zip(*messages, strict=True)
         fields = zip(values, keys, zip(zip(repeat(MESSAGE_ID), ids)), stamps, sources)  # noqa: B905
         return list(map(tuple.__new__, repeat(cls), fields))
+
+    @classmethod
+    def ids(cls, messages: Sequence[Self]) -> Iterator[bytes] | None:
+        """The ids that `with_id` gives messages of one partition that carry no attributes; None for others."""
+        columns = list(zip(*messages, strict=True))
+        if not columns or any(columns[2]) or None in columns[4] or set(map(len, columns[4])) != {3}:
+            return None
+        topics, partitions, offsets = zip(*columns[4], strict=True)
+        if len(set(topics)) > 1 or len(set(partitions)) > 1:
+            return None
+        form = f"{topics[0]}/{partitions[0]}/".encode().replace(b"%", b"%%") + b"%d-%08x"
+        payloads = columns[0] if all(columns[0]) else [value or b"" for value in columns[0]]
+        return map(form.__mod__, zip(offsets, map(crc32c, payloads)))  # noqa: B905
 
     @staticmethod
     def of(data: Any, **fields: Any) -> "Message":

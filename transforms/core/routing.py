@@ -9,6 +9,8 @@ that batches stay batches and nothing is gathered or scattered on the way.
 import copy
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from itertools import compress
+from operator import length_hint, truth
 from time import perf_counter
 from typing import Any, Self
 
@@ -19,7 +21,7 @@ from apache_beam.pvalue import PCollection, TaggedOutput
 from apache_beam.transforms.error_handling import ErrorHandler
 
 from ..dead_letters import DeadLetter
-from .batches import Aside, batch_type_of, with_asides
+from .batches import Aside, Seen, batch_type_of, with_asides
 from .breaker import Breaker, Failures
 from .counters import step_counters
 from .message import Message
@@ -91,7 +93,10 @@ class ViewedPattern(GuardedPattern):
     _view: Callable[[Any], Any] | None = None
 
     def with_view(self, view: Callable[[Any], Any]) -> Self:
-        """User code gets `view(element)`, made once per element: `.with_view(Message.json)`."""
+        """User code gets `view(element)`, made once per element: `.with_view(Message.json)`.
+
+        A pattern behind a Filter with the same view gets what the Filter saw, so nobody may change it.
+        """
         if not callable(view):
             raise TypeError(f"with_view takes a function of one element, such as Message.json, not {view!r}")
         return self._with(_view=view)
@@ -106,6 +111,9 @@ class Router:
     def ask(self, view: Any) -> Any:
         """Runs user code on one element: its places, or what `settle` makes places of. May raise."""
         raise NotImplementedError
+
+    #: The user's function itself, where its truth is the whole answer: whether an element goes to the only output.
+    keeps: Callable[[Any], Any] | None = None
 
     #: Turns a list of answers into a list of places at once; None where an answer is a place already.
     settle: Callable[[list[Any]], Sequence[Places]] | None = None
@@ -245,28 +253,43 @@ class _RouteBatches(_Route):
     def get_output_batch_type(self, input_element_type: Any) -> Any:
         return self._batch_type
 
-    def _placed(self, batch: Sequence[Any]) -> tuple[Sequence[int], Sequence[Places], list[DeadLetter]]:
+    def _answered(self, batch: Sequence[Any]) -> tuple[Sequence[int], Sequence[Any], list[DeadLetter]]:
         """For the elements that did not fail their indices and places, for the others dead letters."""
-        view, ask = self._view, self._router.ask
         answers: list[Any] = []
         failed: set[int] = set()
         letters: list[DeadLetter] = []
-        elements = iter(batch)
-        element = None
+        views = _views_of(batch, self._view)
+        keeps = self._router.keeps
+        asked = map(self._router.ask, views) if keeps is None else map(truth, map(keeps, views))
         while len(answers) + len(failed) < len(batch):
             try:  # The iterator goes on behind an element that failed: the guard costs nothing and repeats nothing.
-                if view is None:
-                    for element in elements:
-                        answers.append(ask(element))
-                else:
-                    for element in elements:
-                        answers.append(ask(view(element)))
+                answers.extend(asked)
+                if len(answers) + len(failed) < len(batch):
+                    raise StopIteration("raised by user code")  # It can't be told from the end, but by counting.
             except Exception as error:
                 at = len(answers) + len(failed)
-                letters.append(self._failed(element, error, at))
+                letters.append(self._failed(batch[at], error, at))
                 failed.add(at)
         indices = [i for i in range(len(batch)) if i not in failed] if failed else range(len(batch))
         return indices, answers if self._router.settle is None else self._router.settle(answers), letters
+
+    def _dealt(self, things: Sequence[Any], places: Sequence[Any]) -> list[list[Any]]:
+        """What goes to each output."""
+        if len(self._names) == 1:
+            return [list(compress(things, places))]
+        outputs: list[list[Any]] = [[] for _ in self._names]
+        appends = [output.append for output in outputs]
+        for thing, chosen in zip(things, places, strict=True):
+            for place in chosen:
+                appends[place](thing)
+        return outputs
+
+    def _tell(self, total: int, outputs: Sequence[Any], dead: int, began: float) -> None:
+        """Counts, and notes the time."""
+        placed = [len(output) for output in outputs]
+        # Only a pattern that drops nothing puts an element into two outputs.
+        self._count(total, min(sum(placed), total - dead), dead, placed)
+        self._times.note(perf_counter() - began, total)
 
 
 class _RouteLists(_RouteBatches):
@@ -274,25 +297,46 @@ class _RouteLists(_RouteBatches):
 
     def process_batch(self, batch: Any) -> Iterator[Any]:
         began = perf_counter()
-        indices, places, letters = self._placed(batch)
-        elements = batch if not letters else [batch[i] for i in indices]
-        outputs: list[list[Any]] = [[] for _ in self._names]
-        appends = [output.append for output in outputs]
-        moved = 0
-        for element, chosen in zip(elements, places, strict=True):
-            if chosen:
-                moved += 1
-                for place in chosen:
-                    appends[place](element)
-        self._count(len(batch), moved, len(letters), [len(output) for output in outputs])
+        outputs: list[list[Any]]
+        if self._router.keeps is not None and self._view is not None:
+            kept, letters = self._sifted(batch, self._router.keeps, self._view)
+            outputs = [kept]
+        else:
+            indices, places, letters = self._answered(batch)
+            outputs = self._dealt(batch if not letters else [batch[i] for i in indices], places)
+        self._tell(len(batch), outputs, len(letters), began)
         if self._isolate:
             outputs[:-1] = [[_isolated(element) for element in output] for output in outputs[:-1]]
-        self._times.note(perf_counter() - began, len(batch))
         for place, output in enumerate(outputs):
             if output:
                 yield self._output(place, output)
         if letters:
             yield TaggedOutput(_DEAD, Aside(letters))
+
+    def _sifted(self, batch: list[Any], keeps: Callable[[Any], Any], view: Callable[[Any], Any]) -> Any:
+        """What is kept, with its views, and dead letters."""
+        kept = Seen(view)
+        keep, keep_view = kept.append, kept.views.append
+        letters: list[DeadLetter] = []
+        elements = iter(batch)
+        seen = zip(elements, batch.views, strict=True) if isinstance(batch, Seen) and batch.view is view else None
+        while length_hint(elements):
+            try:
+                if seen is None:
+                    for element in elements:
+                        found = view(element)
+                        if keeps(found):
+                            keep(element)
+                            keep_view(found)
+                else:
+                    for element, found in seen:
+                        if keeps(found):
+                            keep(element)
+                            keep_view(found)
+            except Exception as error:
+                at = len(batch) - length_hint(elements) - 1
+                letters.append(self._failed(batch[at], error, at))
+        return kept, letters
 
 
 class _RouteTables(_RouteBatches):
@@ -307,10 +351,7 @@ class _RouteTables(_RouteBatches):
             outputs = None
         if outputs is None:
             outputs, letters = self._place_rows(batch)
-        # Only a pattern that drops nothing puts a row into two outputs.
-        moved = min(sum(output.num_rows for output in outputs), batch.num_rows - len(letters))
-        self._count(batch.num_rows, moved, len(letters), [output.num_rows for output in outputs])
-        self._times.note(perf_counter() - began, batch.num_rows)
+        self._tell(batch.num_rows, outputs, len(letters), began)
         for place, output in enumerate(outputs):
             if output.num_rows:
                 yield self._output(place, output)
@@ -318,12 +359,9 @@ class _RouteTables(_RouteBatches):
             yield TaggedOutput(_DEAD, Aside(letters))
 
     def _place_rows(self, table: pa.Table) -> tuple[list[pa.Table], list[DeadLetter]]:
-        indices, places, letters = self._placed(rows_of(table, self._element_type))
-        chosen: list[list[int]] = [[] for _ in self._names]
-        for index, where in zip(indices, places, strict=True):
-            for place in where:
-                chosen[place].append(index)
-        return [table.take(pa.array(taken, pa.int64())) for taken in chosen], letters
+        rows = rows_of(table, self._element_type)
+        indices, places, letters = self._answered(rows)
+        return [table.take(pa.array(taken, pa.int64())) for taken in self._dealt(indices, places)], letters
 
 
 def _form(batch_type: Any) -> type[_Route]:
@@ -338,6 +376,13 @@ def rows_of(table: pa.Table, element_type: Any) -> list[Any]:
     columns = [column.to_pylist() for column in table.columns]
     names = table.column_names
     return [row_type(**dict(zip(names, values, strict=True))) for values in zip(*columns, strict=True)]
+
+
+def _views_of(batch: Sequence[Any], view: Callable[[Any], Any] | None) -> Iterator[Any]:
+    """What user code gets to see."""
+    if view is None:
+        return iter(batch)
+    return iter(batch.views) if isinstance(batch, Seen) and batch.view is view else map(view, batch)
 
 
 def _isolated(element: Any) -> Any:

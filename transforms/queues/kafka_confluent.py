@@ -1,10 +1,10 @@
 """Kafka by confluent-kafka (librdkafka): the fast one. Records are taken over by C functions, a batch at a time."""
 
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain, repeat
-from operator import itemgetter
+from operator import itemgetter, length_hint
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
@@ -12,7 +12,7 @@ from confluent_kafka import Message as Record
 from confluent_kafka import Producer as Librdkafka
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
 
-from ..core.message import Message
+from ..core.message import MESSAGE_ID, Message
 from .kafka_clients import (
     REACH,
     Address,
@@ -24,6 +24,7 @@ from .kafka_clients import (
     Verdict,
     unreachable,
 )
+from .kafka_probe import await_name
 from .queue import QueueError
 
 __all__ = ["Reader", "Sender"]
@@ -35,9 +36,10 @@ _CONSUMER = {
     "auto.offset.reset": "earliest",
     "isolation.level": "read_committed",
     "queued.min.messages": 1_000_000,
-    "queued.max.messages.kbytes": 65_536,
+    "queued.max.messages.kbytes": 8_192,
     "fetch.queue.backoff.ms": 10,
-    "fetch.message.max.bytes": 4_194_304,
+    "fetch.message.max.bytes": 1_048_576,
+    "reconnect.backoff.ms": 20,  # The first connection waits for about half of it, too.
     "reconnect.backoff.max.ms": 1_000,
     "log_level": 0,
 }
@@ -50,6 +52,7 @@ _PRODUCER = {
     "batch.num.messages": 100_000,
     "queue.buffering.max.messages": 50_000,
     "queue.buffering.max.kbytes": 65_536,
+    "reconnect.backoff.ms": 20,  # The first connection waits for about half of it, too.
     "reconnect.backoff.max.ms": 1_000,
     "log_level": 0,
 }
@@ -79,6 +82,8 @@ class Reader(Connection):
     def __init__(self, address: Address) -> None:
         self._address = address
         self._news = News()
+        if not await_name(address.servers.split(","), REACH):  # librdkafka would then take seconds to close.
+            raise unreachable(address, "no host name resolves")
         names = {"bootstrap.servers": address.servers, "group.id": address.group, "error_cb": self._news}
         self._consumer = Consumer({**_CONSUMER, **address.settings, **names})
 
@@ -208,20 +213,37 @@ class Sender(Producer):
         self._producer = Librdkafka({**_PRODUCER, **address.settings, **names, **bound})
 
     def write(self, messages: Sequence[Message]) -> None:
-        topic, produce, report = self._topic, self._producer.produce, Reports(messages, self._failed)
-        for message in messages:
-            value, key, attributes, stamp, _ = message
-            milliseconds = int(stamp * 1000 + 0.5) if stamp else 0
-            while True:
-                try:
-                    produce(topic, value, key, -1, report, None, milliseconds, list(attributes))
-                    break
-                except BufferError:  # The local queue is full. What no broker takes in time leaves it with an error.
-                    self._producer.poll(0.05)
-                except KafkaException as error:  # Refused without asking the broker.
-                    self._failed.append((message, error.args[0]))
-                    break
+        self._produce(messages, map(list, map(itemgetter(2), messages)), Reports(messages, self._failed))
+
+    def write_with_ids(self, messages: Sequence[Message]) -> None:
+        ids = Message.ids(messages)
+        if ids is None:
+            return super().write_with_ids(messages)
+        headers = map(list, zip(zip(repeat(MESSAGE_ID), ids)))
+        return self._produce(messages, headers, Reports(messages, self._failed, Message.with_id))
+
+    def _produce(self, messages: Sequence[Message], headers: Iterator[Any], report: "Reports") -> None:
+        values, keys, _, stamps, _ = zip(*messages, strict=True) if messages else ((),) * 5
+        milliseconds = [int(stamp * 1000 + 0.5) if stamp else 0 for stamp in stamps]
+        waiting, topic, produce = iter(values), repeat(self._topic), self._producer.produce
+        produced = map(produce, topic, waiting, keys, repeat(-1), repeat(report), repeat(None), milliseconds, headers)
+        while length_hint(waiting):
+            try:
+                deque(produced, maxlen=0)  # Without Python between the calls; it goes on behind one that failed.
+            except (BufferError, KafkaException):
+                self._produce_one(messages[len(messages) - length_hint(waiting) - 1], report)
         self._producer.poll(0)
+
+    def _produce_one(self, message: Message, report: "Reports") -> None:
+        value, key, attributes, stamp, _ = report.as_sent(message)
+        fields = (value, key, -1, report, None, int((stamp or 0) * 1000 + 0.5), list(attributes))
+        while True:
+            try:
+                return self._producer.produce(self._topic, *fields)
+            except BufferError:  # The local queue is full. What no broker takes in time leaves it with an error.
+                self._producer.poll(0.05)
+            except KafkaException as error:  # Refused without asking the broker.
+                return self._failed.append((report.as_sent(message), error.args[0]))
 
     def drain(self) -> None:
         while self._producer.flush(1):  # Ends: each message has its time.
@@ -245,8 +267,13 @@ class Reports:
 
     _open: dict[tuple[bytes, bytes], list[Message]] | None = None
 
-    def __init__(self, messages: Sequence[Message], failed: list[Failure]) -> None:
-        self._messages, self._failed = messages, failed
+    def __init__(
+        self,
+        messages: Sequence[Message],
+        failed: list[Failure],
+        as_sent: Callable[[Message], Message] = lambda message: message,
+    ) -> None:
+        self._messages, self._failed, self.as_sent = messages, failed, as_sent
 
     def __call__(self, error: Any, record: Any) -> None:
         """A report knows value and key, which is enough: twins that differ in headers alone share their fate."""
@@ -256,4 +283,5 @@ class Reports:
             self._open = defaultdict(list)
             for message in reversed(self._messages):
                 self._open[message.value or b"", message.key or b""].append(message)
-        self._failed.append((self._open[record.value() or b"", record.key() or b""].pop(), error))
+        message = self._open[record.value() or b"", record.key() or b""].pop()
+        self._failed.append((self.as_sent(message), error))

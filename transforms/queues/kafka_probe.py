@@ -2,9 +2,24 @@
 
 import socket
 import ssl
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
-__all__ = ["probe"]
+__all__ = ["await_name", "probe"]
+
+
+def await_name(servers: Sequence[str], seconds: float) -> bool:
+    """Waits until a host name of these servers resolves; whether one did in time."""
+    deadline = time.monotonic() + seconds
+    while True:
+        for server in servers:
+            host, _, port = server.rpartition(":")
+            with suppress(socket.gaierror):
+                return bool(socket.getaddrinfo(host.strip("[]"), int(port)))
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
 
 
 def probe(server: str, settings: Mapping[str, str]) -> str:

@@ -130,6 +130,10 @@ class Writer(ABC):
     def write(self, messages: Sequence[Message]) -> None:
         """Takes a batch; may return before it is durable."""
 
+    def write_with_ids(self, messages: Sequence[Message]) -> None:
+        """The same, each message with its id."""
+        self.write(Message.with_ids(messages))
+
     @abstractmethod
     def flush(self) -> Sequence[Rejected]:
         """Returns when all that was taken is durable, with what the queue rejected. Raises QueueError on failure."""

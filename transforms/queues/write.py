@@ -150,8 +150,8 @@ class _Convert(beam.DoFn):
     def _messages(self, batch: Any) -> tuple[list[Message], list[DeadLetter]]:
         elements = batch.to_pylist() if isinstance(batch, pa.Table) else batch
         self._in.inc(len(elements))
-        if self._record is Message:
-            with suppress(Exception):  # What is no message, or can't be fitted, is found below, one by one.
+        if self._record is Message and _are_messages(elements):
+            with suppress(ValueError):  # What can't be fitted is found below, one by one.
                 return list(map(self._queue.fitted, Message.with_ids(elements))), []
         messages, letters = list[Message](), list[DeadLetter]()
         convert = self._convert
@@ -196,10 +196,15 @@ class _Write(_Convert):
         self, batch: Any, timestamp: Any = beam.DoFn.TimestampParam, window: Any = beam.DoFn.WindowParam
     ) -> Iterator[Any]:
         began = perf_counter()
-        messages, letters = self._messages(batch)
         if self._writer is None:  # Not in setup: a bundle without elements needs no connection.
             self._writer = self._queue.writer()
-        self._writer.write(messages)
+        messages, letters = batch, list[DeadLetter]()
+        if _are_messages(batch):
+            self._in.inc(len(batch))
+            self._writer.write_with_ids(batch)
+        else:
+            messages, letters = self._messages(batch)
+            self._writer.write(messages)
         self._took += perf_counter() - began
         self._open += len(messages)
         self._last = (timestamp, [window])
@@ -227,6 +232,10 @@ class _Write(_Convert):
     def teardown(self) -> None:
         if self._writer is not None:
             self._writer.close()
+
+
+def _are_messages(batch: Any) -> bool:
+    return isinstance(batch, list) and set(map(type, batch)) == {Message}
 
 
 def _placed(output: Any, timestamp: Any, windows: Any) -> Any:
