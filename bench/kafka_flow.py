@@ -201,7 +201,7 @@ def main() -> None:
     parser.add_argument("--records", type=int, default=5_000_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--client", choices=["confluent", "kafka-python"], default="confluent")
-    parser.add_argument("--contestants", default="loop,FnApiRunner,Prism")
+    parser.add_argument("--contestants", default="loop,FnApiRunner,FnApiRunner:2,Prism,bytewax")
     parser.add_argument("--contestant", help=argparse.SUPPRESS)
     parser.add_argument("--topics", nargs=4, help=argparse.SUPPRESS)
     arguments = parser.parse_args()

@@ -2,9 +2,10 @@
 
     python -m bench.work_queue [--rounds 1]
 
-400 items of 50 ms and 400 of 500 ms of CPU work on two processes. Each item says when it began and ended; a contestant's
-time is from the first beginning to the last end, so pools have started. The ideal is two bare processes with half of
-the items each, in the same run. The claims: at most 1.10 of the ideal with 50 ms, 1.05 with 500 ms.
+400 items of 50 ms and 400 of 500 ms of CPU work on two processes, a round in about six minutes. Each item says when it
+began and ended; a contestant's time is from the first beginning to the last end, so pools have started. The ideal is
+two bare processes with half of the items each, in the same run. The claims: at most 1.10 of the ideal with 50 ms, 1.05
+with 500 ms.
 """
 
 import argparse

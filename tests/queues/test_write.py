@@ -79,7 +79,7 @@ def test_keys_attributes_and_times_pass_untouched_and_an_id_is_added(pipeline, u
         _ = p | beam.Create([message]) | WriteToQueue(uri)
     ((value, key, attributes, timestamp, _),) = items(uri)
     assert (value, key, timestamp) == (b"v", b"\xfe", 12.5)
-    assert attributes == (("a", b"1"), ("a", b"\xff"), (MESSAGE_ID, b"orders/3/7-6b643b84"))
+    assert attributes == (("a", b"1"), ("a", b"\xff"), (MESSAGE_ID, b"orders/3/7-0544e0b4"))
 
 
 def test_a_message_written_twice_has_one_id(uri: str) -> None:
@@ -122,6 +122,21 @@ def test_what_cannot_be_written_becomes_a_dead_letter_and_the_others_are_written
     (letter,) = map(DeadLetter.from_message, items(f"{uri}-dead"))
     assert (letter.step, letter.error_message) == ("Store", "Type is not JSON serializable: set")
     assert dict(letter.attributes)["readable"] == b"{'a': {2}}"
+
+
+@pytest.mark.parametrize(
+    "defect",
+    [{"value": "text"}, {"attributes": {"lang": b"en"}}, {"key": "ann", "source": None}],
+    ids=["str value", "dict of attributes", "str key"],
+)
+def test_a_message_of_wrong_types_becomes_a_dead_letter_and_its_batch_is_written(uri: str, defect: Any) -> None:
+    good = [Message(b"%d" % n, source=("orders", 0, n)) for n in range(5)]
+    read = [*good[:3], good[3]._replace(**defect), good[4]]
+    with beam.Pipeline("FnApiRunner") as p:
+        with ErrorHandler(DeadLetters() | "Type" >> beam.Map(lambda letter: letter.step)) as dead:
+            _ = p | Lists(read, Message) | "Out" >> WriteToQueue(uri).with_error_handler(dead)
+        assert_that(dead.output(), equal_to(["Out"]))
+    assert items(uri) == [good[n].with_id()._replace(source=None) for n in (0, 1, 2, 4)]
 
 
 def test_what_a_file_format_cannot_hold_becomes_a_dead_letter(tmp_path, uri: str) -> None:

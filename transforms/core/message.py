@@ -1,6 +1,6 @@
 """The item of every queue: bytes that pass through unchanged, and where they came from."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import repeat
 from typing import Any, NamedTuple, Self
 
@@ -88,7 +88,7 @@ class Message(NamedTuple):
         return list(map(tuple.__new__, repeat(cls), fields))
 
     @classmethod
-    def ids(cls, messages: Sequence[Self]) -> Iterator[bytes] | None:
+    def ids(cls, messages: Sequence[Self]) -> list[bytes] | None:
         """The ids that `with_id` gives messages of one partition that carry no attributes; None for others."""
         columns = list(zip(*messages, strict=True))
         if not columns or any(columns[2]) or None in columns[4] or set(map(len, columns[4])) != {3}:
@@ -98,7 +98,7 @@ class Message(NamedTuple):
             return None
         form = f"{topics[0]}/{partitions[0]}/".encode().replace(b"%", b"%%") + b"%d-%08x"
         payloads = columns[0] if all(columns[0]) else [value or b"" for value in columns[0]]
-        return map(form.__mod__, zip(offsets, map(crc32c, payloads)))  # noqa: B905
+        return list(map(form.__mod__, zip(offsets, map(crc32c, payloads))))  # noqa: B905
 
     @staticmethod
     def of(data: Any, **fields: Any) -> "Message":

@@ -131,7 +131,7 @@ class Writer(ABC):
         """Takes a batch; may return before it is durable."""
 
     def write_with_ids(self, messages: Sequence[Message]) -> None:
-        """The same, each message with its id."""
+        """The same, each message with its id. A TypeError or ValueError for what has none; then nothing is taken."""
         self.write(Message.with_ids(messages))
 
     @abstractmethod

@@ -151,7 +151,7 @@ class _Convert(beam.DoFn):
         elements = batch.to_pylist() if isinstance(batch, pa.Table) else batch
         self._in.inc(len(elements))
         if self._record is Message and _are_messages(elements):
-            with suppress(ValueError):  # What can't be fitted is found below, one by one.
+            with suppress(TypeError, ValueError):  # What can't be fitted is found below, one by one.
                 return list(map(self._queue.fitted, Message.with_ids(elements))), []
         messages, letters = list[Message](), list[DeadLetter]()
         convert = self._convert
@@ -198,20 +198,24 @@ class _Write(_Convert):
         began = perf_counter()
         if self._writer is None:  # Not in setup: a bundle without elements needs no connection.
             self._writer = self._queue.writer()
-        messages, letters = batch, list[DeadLetter]()
-        if _are_messages(batch):
-            self._in.inc(len(batch))
-            self._writer.write_with_ids(batch)
-        else:
-            messages, letters = self._messages(batch)
-            self._writer.write(messages)
+        taken, letters = self._written(batch, self._writer)
         self._took += perf_counter() - began
-        self._open += len(messages)
+        self._open += taken
         self._last = (timestamp, [window])
         for letter in letters:
             yield TaggedOutput(_REJECTED, letter)
         # Said before it is durable, but nobody hears it unless this bundle ends well.
-        yield Written(str(self._queue), len(messages))
+        yield Written(str(self._queue), taken)
+
+    def _written(self, batch: Any, writer: Writer) -> tuple[int, list[DeadLetter]]:
+        if _are_messages(batch):
+            with suppress(TypeError, ValueError):  # One has, say, a str for its value: it is found below, one by one.
+                writer.write_with_ids(batch)
+                self._in.inc(len(batch))
+                return len(batch), []
+        messages, letters = self._messages(batch)
+        writer.write(messages)
+        return len(messages), letters
 
     def finish_bundle(self) -> Iterator[Any]:
         for window, held in self._held.items():
