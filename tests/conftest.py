@@ -1,5 +1,6 @@
 """Fixtures for all tests: a pipeline on each runner."""
 
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +13,12 @@ from beam_patterns.transforms.workers.spawner import Spawner
 from .servers import chromium, flink, prism
 from .servers import kafka as kafka_server
 from .servers import pubsub as pubsub_server
+
+
+def pytest_configure() -> None:
+    """Ctrl-C reaches the programs that tests start, even if the tests themselves run behind nohup."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
