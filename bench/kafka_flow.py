@@ -5,7 +5,8 @@
 JSON records of about 180 bytes, lz4, in 4 partitions; 40 % are kept and split into two topics. A broker is started for
 the measurement; each contestant runs in a process of its own, in turn, and ratios compare medians. FnApiRunner:2 is
 FnApiRunner with two worker processes, which a loop written by hand does not get for one more option.
-Wanted: at least 0.8 of the loop with confluent-kafka, 0.9 with kafka-python, 0.45 on Prism.
+Wanted: at least 0.8 of the loop and 2.5 times bytewax with confluent-kafka, 0.9 of the loop with kafka-python, 0.45 on
+Prism.
 """
 
 import argparse

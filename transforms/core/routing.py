@@ -319,7 +319,8 @@ class _RouteLists(_RouteBatches):
         keep, keep_view = kept.append, kept.views.append
         letters: list[DeadLetter] = []
         elements = iter(batch)
-        seen = zip(elements, batch.views, strict=True) if isinstance(batch, Seen) and batch.view is view else None
+        views = _seen_by(batch, view)
+        seen = None if views is None else zip(elements, views, strict=True)
         while length_hint(elements):
             try:
                 if seen is None:
@@ -382,7 +383,13 @@ def _views_of(batch: Sequence[Any], view: Callable[[Any], Any] | None) -> Iterat
     """What user code gets to see."""
     if view is None:
         return iter(batch)
-    return iter(batch.views) if isinstance(batch, Seen) and batch.view is view else map(view, batch)
+    seen = _seen_by(batch, view)
+    return map(view, batch) if seen is None else iter(seen)
+
+
+def _seen_by(batch: Sequence[Any], view: Callable[[Any], Any]) -> list[Any] | None:
+    """The views that the Filter before made, if it had this one."""
+    return batch.views if isinstance(batch, Seen) and batch.view is view else None
 
 
 def _isolated(element: Any) -> Any:

@@ -14,9 +14,8 @@ def await_name(servers: Sequence[str], seconds: float) -> bool:
     deadline = time.monotonic() + seconds
     while True:
         for server in servers:
-            host, _, port = server.rpartition(":")
             with suppress(socket.gaierror):
-                return bool(socket.getaddrinfo(host.strip("[]"), int(port)))
+                return bool(socket.getaddrinfo(*_host_and_port(server)))
         if time.monotonic() > deadline:
             return False
         time.sleep(0.1)
@@ -24,10 +23,9 @@ def await_name(servers: Sequence[str], seconds: float) -> bool:
 
 def probe(server: str, settings: Mapping[str, str]) -> str:
     """What a connection to host:port runs into."""
-    host, _, port = server.rpartition(":")
-    host = host.strip("[]")
+    host, port = _host_and_port(server)
     try:
-        with socket.create_connection((host, int(port)), timeout=1) as connection:
+        with socket.create_connection((host, port), timeout=1) as connection:
             if settings.get("security.protocol", "").upper().endswith("SSL"):
                 _greet(connection, host, settings)
             return "something listens there, but gives no answer that fits the settings"
@@ -39,6 +37,11 @@ def probe(server: str, settings: Mapping[str, str]) -> str:
         return f"its certificate is refused, {error.verify_message}; see ssl.ca.location"
     except OSError as error:  # A file of the settings that is not there, too.
         return str(error)
+
+
+def _host_and_port(server: str) -> tuple[str, int]:
+    host, _, port = server.rpartition(":")
+    return host.strip("[]"), int(port)
 
 
 def _greet(connection: socket.socket, host: str, settings: Mapping[str, str]) -> None:
