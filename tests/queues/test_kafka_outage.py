@@ -23,10 +23,17 @@ RETURN = "600"
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
+def three() -> Iterator[Cluster]:
     """Three brokers."""
     with kafka_server.running(3) as brokers:
         yield brokers
+
+
+@pytest.fixture
+def cluster(three: Cluster) -> Cluster:
+    """The three brokers, all of them up, whatever the test before did to them."""
+    three.start()
+    return three
 
 
 class Flow:
@@ -55,10 +62,7 @@ def test_a_leader_killed_in_the_middle_of_read_and_write_loses_nothing(cluster: 
     flow = Flow(cluster, 20_000)
     leader = cluster.leader(flow.even)
     leader.kill()
-    try:
-        flow.assert_nothing_lost()
-    finally:
-        cluster.start()
+    flow.assert_nothing_lost()
 
 
 def test_a_cluster_that_is_away_for_half_a_minute_loses_nothing(cluster: Cluster) -> None:
@@ -77,11 +81,8 @@ def test_a_read_goes_on_when_the_leader_dies(cluster: Cluster) -> None:
     batches = queue.read(split)
     read = list(next(batches))
     cluster.leader(topic).kill()
-    try:
-        for batch in batches:
-            read += batch
-    finally:
-        cluster.start()
+    for batch in batches:
+        read += batch
     assert bare(read) == bare(orders(range(30_000)))
 
 
@@ -109,12 +110,9 @@ def test_a_cluster_that_stays_away_ends_writing_and_reading_with_a_sentence(clus
     queue = open_queue(uri)
     writer, (split,) = queue.writer(), queue.splits()
     cluster.kill()
-    try:
-        writer.write([Message(b"late")])
-        with pytest.raises(QueueError, match=r"did not take a message.*are all its brokers up"):
-            writer.flush()
-        writer.close()
-        with pytest.raises(QueueError, match=r"no answer from Kafka"):
-            list(queue.read(split))
-    finally:
-        cluster.start()
+    writer.write([Message(b"late")])
+    with pytest.raises(QueueError, match=r"did not take a message.*are all its brokers up"):
+        writer.flush()
+    writer.close()
+    with pytest.raises(QueueError, match=r"no answer from Kafka"):
+        list(queue.read(split))

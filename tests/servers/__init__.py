@@ -2,11 +2,13 @@
 
 import fcntl
 import os
+import secrets
 import shutil
 import socket
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -16,10 +18,16 @@ CACHE = Path(os.environ.get("BEAM_PATTERNS_SERVERS", Path.home() / ".cache" / "b
 
 
 def free_port() -> int:
-    """A port nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port nobody listens on, of those that the system gives to no connection.
+
+    A client that asks for a server which is away tries so often that the system gives it, sooner or later, that very
+    port to ask from: it then reaches itself, and the server that comes back finds its port taken.
+    """
+    while True:
+        port = 15_000 + secrets.randbelow(15_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def need(tool: str) -> str:
