@@ -127,7 +127,7 @@ class Cluster:
         for _ in range(task_managers):
             self.add_task_manager()
         self._popen([*_job_server_command(), f"--flink-master=localhost:{self.rest}", *ports], "job-server")
-        pool = [sys.executable, "-m", "apache_beam.runners.worker.worker_pool_main", f"--service_port={self.workers}"]
+        pool = [sys.executable, "-m", "tests.servers.worker_pool", f"--service_port={self.workers}"]
         self._popen(pool, "worker-pool")
         for port, what in ((self.rest, "Flink"), (self.job, "Beam's job server"), (self.workers, "the worker pool")):
             wait_until(lambda port=port: listens(port), f"{what} (logs in {self.folder})")
