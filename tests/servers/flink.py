@@ -103,11 +103,6 @@ class Cluster:
         (job,) = self._jobs("RUNNING")
         return job
 
-    def restarted(self) -> bool:
-        """Whether Flink had to start the last job again, as on a machine that stalls."""
-        last = max(self._jobs("FINISHED"), key=lambda job: self.ask(f"/jobs/{job}")["start-time"])
-        return bool(self.ask(f"/jobs/{last}")["timestamps"]["RESTARTING"])
-
     def cancel(self) -> None:
         """Ends all jobs."""
         for job in self._jobs():
