@@ -107,6 +107,8 @@ class _ByCase(Router):
         self._cases = [((i,), case) for i, case in enumerate(predicates)]
         self._rest = (len(predicates),)
         self._every_match = every_match
+        if len(predicates) == 1:
+            self.keeps = predicates[0]
         self.asks = f"a predicate of {', '.join(names[:-1])}"
 
     def ask(self, view: Any) -> tuple[int, ...]:

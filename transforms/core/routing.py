@@ -10,7 +10,7 @@ import copy
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from itertools import compress
-from operator import length_hint, truth
+from operator import length_hint, not_, truth
 from time import perf_counter
 from typing import Any, Self
 
@@ -112,7 +112,8 @@ class Router:
         """Runs user code on one element: its places, or what `settle` makes places of. May raise."""
         raise NotImplementedError
 
-    #: The user's function itself, where its truth is the whole answer: whether an element goes to the only output.
+    #: The user's function itself, where its truth is the whole answer: what it is true of goes to the first output, the
+    #: rest to the second, or nowhere if there is none.
     keeps: Callable[[Any], Any] | None = None
 
     #: Turns a list of answers into a list of places at once; None where an answer is a place already.
@@ -275,8 +276,9 @@ class _RouteBatches(_Route):
 
     def _dealt(self, things: Sequence[Any], places: Sequence[Any]) -> list[list[Any]]:
         """What goes to each output."""
-        if len(self._names) == 1:
-            return [list(compress(things, places))]
+        if self._router.keeps is not None:
+            kept = list(compress(things, places))
+            return [kept] if len(self._names) == 1 else [kept, list(compress(things, map(not_, places)))]
         outputs: list[list[Any]] = [[] for _ in self._names]
         appends = [output.append for output in outputs]
         for thing, chosen in zip(things, places, strict=True):
@@ -298,7 +300,7 @@ class _RouteLists(_RouteBatches):
     def process_batch(self, batch: Any) -> Iterator[Any]:
         began = perf_counter()
         outputs: list[list[Any]]
-        if self._router.keeps is not None and self._view is not None:
+        if self._router.keeps is not None and self._view is not None and len(self._names) == 1:
             kept, letters = self._sifted(batch, self._router.keeps, self._view)
             outputs = [kept]
         else:

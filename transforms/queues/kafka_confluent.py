@@ -121,9 +121,11 @@ class Reader(Connection):
         if not records:
             return []
         self.position = records[-1].offset() + 1
-        if any(map(Record.error, records)):
+        stamps = _stamps(records)
+        if None in stamps and any(map(Record.error, records)):  # What is no record has no time.
             records = self._sound(records)
-        return _messages(self._partition, records)
+            stamps = _stamps(records)
+        return _messages(self._partition, records, stamps)
 
     def close(self) -> None:
         self._consumer.close()
@@ -187,7 +189,11 @@ def _offsets(places: list[Any]) -> dict[Partition, int | None]:
     return {Partition(p.topic, p.partition): p.offset if p.offset >= 0 else None for p in places}
 
 
-def _messages(partition: Partition, records: list[Any]) -> list[Message]:
+def _stamps(records: list[Any]) -> list[float | None]:
+    return [stamp / 1000 if kind else None for kind, stamp in map(Record.timestamp, records)]
+
+
+def _messages(partition: Partition, records: list[Any], stamps: list[float | None]) -> list[Message]:
     headers = list(map(Record.headers, records))
     pairs = list(chain.from_iterable(filter(None, headers)))
     if not pairs:
@@ -196,7 +202,6 @@ def _messages(partition: Partition, records: list[Any]) -> list[Message]:
         attributes = [tuple((name, value or b"") for name, value in found or ()) for found in headers]
     else:
         attributes = [tuple(found) if found else () for found in headers]
-    stamps = [stamp / 1000 if kind else None for kind, stamp in map(Record.timestamp, records)]
     sources = zip(repeat(partition.topic), repeat(partition.number), map(Record.offset, records))
     fields = zip(map(Record.value, records), map(Record.key, records), attributes, stamps, sources)  # noqa: B905
     return list(map(tuple.__new__, repeat(Message), fields))
@@ -213,17 +218,19 @@ class Sender(Producer):
         self._producer = Librdkafka({**_PRODUCER, **address.settings, **names, **bound})
 
     def write(self, messages: Sequence[Message]) -> None:
-        self._produce(messages, map(list, map(itemgetter(2), messages)), Reports(messages, self._failed))
+        columns = Message.columns(messages)
+        self._produce(columns, map(list, columns[2]), Reports(messages, self._failed))
 
     def write_with_ids(self, messages: Sequence[Message]) -> None:
-        ids = Message.ids(messages)
+        columns = Message.columns(messages)
+        ids = Message.ids(columns)
         if ids is None:
             return super().write_with_ids(messages)
         headers = map(list, zip(zip(repeat(MESSAGE_ID), ids)))
-        return self._produce(messages, headers, Reports(messages, self._failed, Message.with_id))
+        return self._produce(columns, headers, Reports(messages, self._failed, Message.with_id))
 
-    def _produce(self, messages: Sequence[Message], headers: Iterator[Any], report: "Reports") -> None:
-        values, keys, _, stamps, _ = zip(*messages, strict=True) if messages else ((),) * 5
+    def _produce(self, columns: Sequence[Sequence[Any]], headers: Iterator[Any], report: "Reports") -> None:
+        values, keys, _, stamps, _ = columns
         milliseconds = [int(stamp * 1000 + 0.5) if stamp else 0 for stamp in stamps]
         waiting, topic, produce = iter(values), repeat(self._topic), self._producer.produce
         produced = map(produce, topic, waiting, keys, repeat(-1), repeat(report), repeat(None), milliseconds, headers)
@@ -231,7 +238,7 @@ class Sender(Producer):
             try:
                 deque(produced, maxlen=0)  # Without Python between the calls; it goes on behind one that failed.
             except (BufferError, KafkaException):
-                self._produce_one(messages[len(messages) - length_hint(waiting) - 1], report)
+                self._produce_one(report.messages[len(values) - length_hint(waiting) - 1], report)
         self._producer.poll(0)
 
     def _produce_one(self, message: Message, report: "Reports") -> None:
@@ -273,7 +280,7 @@ class Reports:
         failed: list[Failure],
         as_sent: Callable[[Message], Message] = lambda message: message,
     ) -> None:
-        self._messages, self._failed, self.as_sent = messages, failed, as_sent
+        self.messages, self._failed, self.as_sent = messages, failed, as_sent
 
     def __call__(self, error: Any, record: Any) -> None:
         """A report knows value and key, which is enough: twins that differ in headers alone share their fate."""
@@ -281,7 +288,7 @@ class Reports:
             return
         if self._open is None:
             self._open = defaultdict(list)
-            for message in reversed(self._messages):
+            for message in reversed(self.messages):
                 self._open[message.value or b"", message.key or b""].append(message)
         message = self._open[record.value() or b"", record.key() or b""].pop()
         self._failed.append((self.as_sent(message), error))
