@@ -97,10 +97,12 @@ class Message(NamedTuple):
     def ids(columns: Sequence[Sequence[Any]]) -> list[bytes] | None:
         """The ids that `with_id` gives messages of one partition that carry no attributes; None for others."""
         values, _, attributes, _, sources = columns
-        if not values or any(attributes) or None in sources or set(map(len, sources)) != {3}:
+        try:
+            topics, partitions, offsets = zip(*sources, strict=True)
+        except (TypeError, ValueError):  # One has no source, or one of another kind.
             return None
-        topics, partitions, offsets = zip(*sources, strict=True)
-        if len(set(topics)) > 1 or len(set(partitions)) > 1:
+        one_partition = topics.count(topics[0]) == partitions.count(partitions[0]) == len(values)
+        if any(attributes) or not one_partition:
             return None
         form = f"{topics[0]}/{partitions[0]}/".encode().replace(b"%", b"%%") + b"%d-%08x"
         payloads = values if all(values) else [value or b"" for value in values]
