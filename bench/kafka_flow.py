@@ -223,9 +223,11 @@ def main() -> None:
     median = {name: statistics.median(one["seconds"] for one in several) for name, several in found.items()}
     for name in names:
         peak, cpu = max(one["mb"] for one in found[name]), min(one["cpu"] for one in found[name])
-        rate, share = arguments.records / median[name], median[names[0]] / median[name]
+        rate = arguments.records / median[name]
+        others = [other for other in ("loop", "bytewax") if other in names]
+        shares = (f"{median[other] / median[name]:4.2f} of {other}  " for other in others)
         print(
-            f"{arguments.client:13s}{name:13s}{rate:9,.0f} records/s  {share:4.2f} of {names[0]}  "
+            f"{arguments.client:13s}{name:13s}{rate:9,.0f} records/s  {''.join(shares)}"
             f"{cpu / arguments.records * 1e6:5.2f} µs CPU a record  peak {peak:,.0f} MB"
         )
     return None

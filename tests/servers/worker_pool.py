@@ -18,7 +18,7 @@ class _Pool(worker_pool_main.BeamFnExternalWorkerPoolServicer):
         super().__init__(*args, **kwargs)
         self._starting = threading.Lock()
 
-    def StartWorker(self, request: Any, context: Any) -> Any:
+    def StartWorker(self, request: Any, context: Any) -> Any:  # noqa: N802
         with self._starting:
             answer = super().StartWorker(request, context)
             process = self._worker_processes.pop(request.worker_id, None)
@@ -26,7 +26,7 @@ class _Pool(worker_pool_main.BeamFnExternalWorkerPoolServicer):
             self._worker_processes[f"{context.peer()} {request.worker_id}"] = process
         return answer
 
-    def StopWorker(self, request: Any, context: Any) -> Any:
+    def StopWorker(self, request: Any, context: Any) -> Any:  # noqa: N802
         request.worker_id = f"{context.peer()} {request.worker_id}"
         return super().StopWorker(request, context)
 
