@@ -106,6 +106,18 @@ def test_splitter_with_every_match_sends_an_element_to_all_cases_that_hold(
 
 
 @forms
+def test_splitter_with_one_case_puts_each_element_there_or_to_the_rest_unless_it_raises(
+    pipeline: Any, form: Form
+) -> None:
+    split = Splitter(odd=lambda order: breaks_on_17(order) and order.number % 2)
+    run = Run(pipeline, lambda p, dead: (p | form(ORDERS) | split.with_error_handler(dead))._asdict())
+    assert numbers(run["odd"]) == [i for i in range(1, 50, 2) if i != 17]
+    assert numbers(run["otherwise"]) == list(range(0, 50, 2))
+    assert [letter.error_message for letter in run.dead] == ["never 17"]
+    assert [run.counters["Splitter", name] for name in ("in", "odd", "otherwise", "dead")] == [50, 24, 25, 1]
+
+
+@forms
 def test_splitter_by_key_sends_each_element_to_the_branch_of_that_name(pipeline: Any, form: Form) -> None:
     split = Splitter.by(lambda order: order.tell, "email", "sms")
     run = Run(pipeline, lambda p, dead: (p | form(ORDERS) | split)._asdict())
