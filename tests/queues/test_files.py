@@ -87,6 +87,29 @@ def said(action) -> str:
     return str(error.value)
 
 
+# --- paths
+
+
+def test_a_relative_path_is_meant_from_where_the_run_is_started_wherever_workers_are(tmp_path, monkeypatch):
+    there = tmp_path / "there"
+    there.mkdir()
+    monkeypatch.chdir(tmp_path)
+    queue = open_queue("./in/a.jsonl")
+    monkeypatch.chdir(there)
+    writer = queue.writer()
+    writer.write([Message(b"1")])
+    assert writer.flush() == []
+    assert (tmp_path / "in" / "a.jsonl").read_bytes() == b"1\n"
+    assert [split.partition for split in queue.splits()] == [f"{tmp_path}/in/a.jsonl"]
+
+
+def test_a_relative_path_in_a_folder_that_is_called_like_a_pattern_is_no_pattern(tmp_path, monkeypatch):
+    (tmp_path / "[a]").mkdir()
+    monkeypatch.chdir(tmp_path / "[a]")
+    assert put(Path("a.jsonl"), Message(b"1")) == []
+    assert (tmp_path / "[a]" / "a.jsonl").read_bytes() == b"1\n"
+
+
 # --- lines
 
 

@@ -39,13 +39,16 @@ class Found(NamedTuple):
 
 
 def path_of(uri: QueueUri) -> str:
-    """The path that a URI names; a ValueError for what no file can have."""
+    """The path that a URI names, also for workers in another folder; a ValueError for what no file can have."""
     if "?group=" in uri.text or "group" in uri.params:
         raise ValueError(f"the queue {uri.text} is a file, which is always read whole; leave the group away")
     uri.only("items")
     if uri.text.startswith("file://") and not uri.path.startswith("/"):
         raise ValueError(f"the queue {uri.text} needs an absolute path with three slashes: file:///{uri.path}")
-    return uri.path
+    here = str(Path.cwd())
+    if uri.path.startswith("/") or not is_local(uri.path) or has_signs(here):  # Before a path it would be a pattern.
+        return uri.path
+    return f"{here}/{uri.path.removeprefix('./')}"
 
 
 def is_local(path: str) -> bool:
