@@ -117,8 +117,8 @@ def _copy(arguments: Any) -> None:
 
 
 def _pending(queue: Queue) -> Iterator[Message]:
-    for split in queue.splits():
-        for batch in queue.read(split):
+    with queue.reading() as read:
+        for batch in itertools.chain.from_iterable(map(read, queue.splits())):
             if isinstance(batch, UnreadableError):
                 raise batch
             yield from batch

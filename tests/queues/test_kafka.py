@@ -148,6 +148,19 @@ def test_a_group_without_a_position_starts_where_the_uri_says(kafka: Cluster) ->
     assert pending(kafka.uri(topic, group="d", start=future)) == []
 
 
+def test_partitions_are_read_one_after_the_other_also_when_more_is_written_meanwhile(kafka: Cluster) -> None:
+    topic = kafka.topic(3)
+    publish(kafka.uri(topic), orders(range(900)))
+    queue = open_queue(kafka.uri(topic, group="g"))
+    splits = queue.splits()
+    publish(kafka.uri(topic), orders(range(900, 1_800)))
+    with queue.reading() as read:
+        found = [[m for batch in read(split) for m in batch] for split in (*splits, splits[0])]
+    places = [[m.source for m in messages] for messages in found]
+    assert places == [[(topic, i, n) for n in range(splits[i].stop)] for i in (0, 1, 2, 0)]
+    assert bare([m for messages in found[:3] for m in messages]) == bare(orders(range(900)))
+
+
 def test_several_topics_are_read_as_one_queue(kafka: Cluster) -> None:
     first, second = kafka.topic(2), kafka.topic()
     publish(kafka.uri(first), orders(range(10)))

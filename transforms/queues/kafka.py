@@ -8,7 +8,9 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from typing import TypeVar
 
 from ..core.message import Message
@@ -91,8 +93,18 @@ class KafkaQueue(Queue):
 
     def read(self, split: Split) -> Iterator[list[Message]]:
         """A partition's messages below the stop; offsets may have gaps, at the end too."""
+        with self.reading() as read:
+            yield from read(split)
+
+    @contextmanager
+    def reading(self) -> Iterator[Callable[[Split], Iterator[list[Message]]]]:
+        """Over one connection."""
+        with self._patiently(self.connect) as kafka:
+            yield partial(self._read, kafka)
+
+    def _read(self, kafka: Connection, split: Split) -> Iterator[list[Message]]:
         partition = Partition.parse(split.partition)
-        with self._patiently(self.connect) as kafka, _FROZEN_HEAP:
+        with _FROZEN_HEAP:
             kafka.seek(partition, split.start)
             while kafka.position < split.stop:
                 messages = self._next(kafka, partition, split.stop)

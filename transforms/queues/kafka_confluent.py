@@ -85,7 +85,8 @@ class Reader(Connection):
         if not await_name(address.servers.split(","), REACH):  # librdkafka would then take seconds to close.
             raise unreachable(address, "no host name resolves")
         names = {"bootstrap.servers": address.servers, "group.id": address.group, "error_cb": self._news}
-        self._consumer = Consumer({**_CONSUMER, **address.settings, **names})
+        self._settings = {**_CONSUMER, **address.settings, **names}
+        self._consumer = Consumer(self._settings)
 
     def topics(self) -> Mapping[str, list[Partition]]:
         with self._sentences("list the topics of"):
@@ -113,6 +114,9 @@ class Reader(Connection):
             _settled()(lambda: _offsets(self._consumer.commit(offsets=places, asynchronous=False)))
 
     def seek(self, partition: Partition, offset: int) -> None:
+        if self._consumer.assignment():  # The next fetch would wait half a second for the answer to the last one.
+            self._consumer.close()
+            self._consumer = Consumer(self._settings)
         self._partition, self.position = partition, offset
         self._consumer.assign([TopicPartition(*partition, offset)])
 

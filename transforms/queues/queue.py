@@ -5,6 +5,7 @@ import re
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -167,6 +168,11 @@ class Queue(ABC):
 
         A part that can't be read is yielded where others follow it, and raised where it is the rest of the split.
         """
+
+    @contextmanager
+    def reading(self) -> Iterator[Callable[[Split], Iterator[list[Message] | UnreadableError]]]:
+        """`read`, for several splits one after the other: what connects does so once for all of them."""
+        yield self.read
 
     def commit(self, positions: Iterable[Position]) -> None:
         """Moves the group's position forward; never backward."""

@@ -1,7 +1,8 @@
 """Reading a queue."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from time import perf_counter
 from typing import Any
 
@@ -123,14 +124,20 @@ class _Fetch(beam.DoFn):
         self._out = Metrics.counter("ReadFromQueue", "out")
         self._dead = Metrics.counter("ReadFromQueue", "dead")
 
+    def setup(self) -> None:
+        self._opened = ExitStack()
+        self._read: Callable[[Split], Iterator[Any]] | None = None
+
     def start_bundle(self) -> None:
         self._times, self._progress = Times(), Progress()
 
     @beam.DoFn.yields_batches
     def process(self, split: Split) -> Iterator[Any]:
         began, done = perf_counter(), split.start
+        if self._read is None:  # Not at the start of a bundle, which may be one without splits.
+            self._read = self._opened.enter_context(self._queue.reading())
         try:
-            for batch in self._queue.read(split):
+            for batch in self._read(split):
                 if isinstance(batch, UnreadableError):
                     yield self._unreadable(split, batch)
                 else:
@@ -143,6 +150,13 @@ class _Fetch(beam.DoFn):
             yield self._unreadable(split, error)
         self._progress.passed(split.stop - done)
         yield TaggedOutput(_POSITIONS, Aside([Position(split.partition, split.stop)]))
+
+    def finish_bundle(self) -> None:
+        self._opened.close()
+        self._read = None
+
+    def teardown(self) -> None:
+        self._opened.close()
 
     def _reached(self, batch: list[Message], done: int) -> int:
         """Where a batch ends, in queues that count messages as splits do; of a file only its end is known."""
