@@ -57,6 +57,10 @@ def make(
         for stream in (picture, tone):
             for packet in stream.encode(None) if stream is not None else ():
                 container.mux(packet)
+    if hasattr(os, "sched_setscheduler"):
+        # The AV1 encoder makes its caller a real-time thread, where the user may, and leaves it so: all that is started
+        # later would be one too, and take the processors from everything else.
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
     return path
 
 
