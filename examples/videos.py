@@ -10,6 +10,7 @@ import argparse
 import math
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
@@ -19,6 +20,22 @@ import av
 import numpy as np
 
 _RATE, _SOUND = 25, 48_000
+
+
+@contextmanager
+def _thread_as_it_was() -> Iterator[None]:
+    """The AV1 encoder makes its caller a real-time thread, where the user may, and leaves it so.
+
+    All that is started later would be one too, and take the processors from everything else.
+    """
+    if not hasattr(os, "sched_setscheduler"):
+        yield
+        return
+    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, policy, parameters)
 
 
 def make(
@@ -36,7 +53,7 @@ def make(
     encoder: dict[str, str] | None = None,
 ) -> Path:
     """A video of a bar that walks from left to right as time passes, over a colour that changes, with a tone."""
-    with av.open(path, "w", options=options or {}) as container:
+    with _thread_as_it_was(), av.open(path, "w", options=options or {}) as container:
         picture = container.add_stream(codec, rate=_RATE)
         picture.width, picture.height, picture.pix_fmt = *size, pixels
         picture.gop_size = every
@@ -57,10 +74,6 @@ def make(
         for stream in (picture, tone):
             for packet in stream.encode(None) if stream is not None else ():
                 container.mux(packet)
-    if hasattr(os, "sched_setscheduler"):
-        # The AV1 encoder makes its caller a real-time thread, where the user may, and leaves it so: all that is started
-        # later would be one too, and take the processors from everything else.
-        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
     return path
 
 

@@ -45,10 +45,10 @@ def path_of(uri: QueueUri) -> str:
     uri.only("items")
     if uri.text.startswith("file://") and not uri.path.startswith("/"):
         raise ValueError(f"the queue {uri.text} needs an absolute path with three slashes: file:///{uri.path}")
-    here = str(Path.cwd())
-    if uri.path.startswith("/") or not is_local(uri.path) or has_signs(here):  # Before a path it would be a pattern.
+    if uri.path.startswith("/") or not is_local(uri.path):
         return uri.path
-    return f"{here}/{uri.path.removeprefix('./')}"
+    here = str(Path.cwd())
+    return uri.path if has_signs(here) else f"{here}/{uri.path.removeprefix('./')}"  # With signs it were a pattern.
 
 
 def is_local(path: str) -> bool:
