@@ -5,15 +5,14 @@ import base64
 import itertools
 import sys
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import orjson
 
 from beam_patterns.pipelines.launch.failures import sentence
-from beam_patterns.pipelines.launch.queues import same_queue
+from beam_patterns.pipelines.launch.queues import messages_of, same_queue
 from beam_patterns.transforms.queues import Message, QueueError, open_queue
-from beam_patterns.transforms.queues.queue import Queue, UnreadableError
 from beam_patterns.transforms.queues.write import as_message
 
 __all__ = ["main"]
@@ -80,7 +79,7 @@ def _create(arguments: Any) -> None:
 def _publish(arguments: Any) -> None:
     typed = uuid.uuid4().hex  # So that a line that is typed twice has two ids.
     lines = (Message(line.rstrip(b"\r\n"), source=(typed, 0, n)) for n, line in enumerate(sys.stdin.buffer))
-    read = itertools.chain.from_iterable(_pending(open_queue(file)) for file in arguments.files)
+    read = itertools.chain.from_iterable(map(messages_of, arguments.files))
     _write(read if arguments.files else lines, arguments.uri)
 
 
@@ -92,12 +91,12 @@ def _listen(arguments: Any) -> None:
 
 
 def _peek(arguments: Any) -> None:
-    for message in itertools.islice(_pending(open_queue(arguments.uri)), arguments.n):
+    for message in itertools.islice(messages_of(arguments.uri), arguments.n):
         print(_shown(message))
 
 
 def _count(arguments: Any) -> None:
-    print(sum(1 for _ in _pending(open_queue(arguments.uri))))
+    print(sum(1 for _ in messages_of(arguments.uri)))
 
 
 def _lag(arguments: Any) -> None:
@@ -113,15 +112,7 @@ def _lag(arguments: Any) -> None:
 def _copy(arguments: Any) -> None:
     if same_queue(arguments.uri, arguments.target):
         raise ValueError(f"{arguments.target} is the queue that is read; copy into another")
-    _write(_pending(open_queue(arguments.uri)), arguments.target)
-
-
-def _pending(queue: Queue) -> Iterator[Message]:
-    with queue.reading() as read:
-        for batch in itertools.chain.from_iterable(map(read, queue.splits())):
-            if isinstance(batch, UnreadableError):
-                raise batch
-            yield from batch
+    _write(messages_of(arguments.uri), arguments.target)
 
 
 def _write(messages: Iterable[Message], uri: str) -> None:

@@ -4,10 +4,11 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from itertools import combinations
+from itertools import chain, combinations
 from pathlib import Path
 
 from beam_patterns.transforms.queues import Message, QueueUri, open_queue
+from beam_patterns.transforms.queues.queue import UnreadableError
 
 __all__ = ["Named", "check_queues", "drawing", "is_idle", "messages_of", "prepared", "queue_under", "same_queue"]
 
@@ -127,12 +128,14 @@ def is_idle(*uris: str) -> bool:
 
 
 def messages_of(uri: str) -> Iterator[Message]:
-    """What there is to read in a queue now, without a pipeline; nothing is committed."""
+    """What there is to read in a queue now, without a pipeline; nothing is committed. Raises UnreadableError."""
     if _DRAWING.get():
         return
     queue = open_queue(uri)
-    for split in queue.splits():
-        for batch in queue.read(split):
+    with queue.reading() as read:
+        for batch in chain.from_iterable(map(read, queue.splits())):
+            if isinstance(batch, UnreadableError):
+                raise batch
             yield from batch
 
 

@@ -1,7 +1,6 @@
 """The sign-up flow over a real SMTP server."""
 
 import email
-import socket
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -10,6 +9,8 @@ from typing import Any
 
 import pytest
 from aiosmtpd.controller import Controller
+
+from tests.servers import free_port
 
 from .signups import VERIFY, WELCOME, Place, confirmation, signup
 
@@ -20,7 +21,7 @@ class Server(Controller):
     """Keeps what it accepts; refuses what is for `nobody`, and puts off what is for `later` once."""
 
     def __init__(self) -> None:
-        super().__init__(self, hostname="127.0.0.1", port=_free_port())
+        super().__init__(self, hostname="127.0.0.1", port=free_port())
         self.accepted: list[tuple[str, str, str]] = []
         self.connections = 0
         self._put_off = set[str]()
@@ -50,12 +51,6 @@ class Server(Controller):
 
     def mailed(self) -> list[tuple[str, str]]:
         return sorted((to, subject) for to, subject, _ in self.accepted)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @pytest.fixture
@@ -122,7 +117,7 @@ def test_a_kill_costs_at_most_the_mail_in_flight_a_second_delivery(place: Place,
 
 def test_a_server_that_is_not_there_is_named_in_one_sentence(place: Place, capfd: pytest.CaptureFixture[str]) -> None:
     place.put("signups", signup("ann"))
-    port = _free_port()
+    port = free_port()
     assert place.run("--mail", f"smtp://127.0.0.1:{port}", "--sent", str(place.folder / "sent.db")) == 1
     assert capfd.readouterr().err == f"the mail server smtp://127.0.0.1:{port} can't be used: Connection refused\n"
     assert place.waiting() == []
