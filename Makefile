@@ -47,7 +47,7 @@ servers: $(VENV)/installed-dev ## Start Kafka and a Flink cluster, until Ctrl-C,
 	@$(BIN)/python -m tests.servers
 
 templates: $(VENV)/installed ## Write templates/*.json, providers.yaml and their docs anew, from what is declared
-	@$(BIN)/python -m beam_patterns.pipelines.launch.templates
+	@$(BIN)/python -m beam_patterns.pipelines.cli.templates
 
 clean: ## Remove the virtual environment, the demo and caches
 	rm -rf $(VENV) demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from setuptools import setup
+from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
+FOLDERS = ["transforms", "transforms.*", "pipelines", "pipelines.*", "testing", "testing.*"]
 
 setup(
     name="beam-patterns",
@@ -22,35 +23,16 @@ setup(
         "Topic :: System :: Distributed Computing",
         "Typing :: Typed",
     ],
-    # beam_patterns is a namespace package: the top-level folders keep short names, while the importable ones
-    # can't collide with a user's own `transforms` or `pipelines`.
+    # The top-level folders keep short names, while the importable ones can't collide with a user's own `transforms`.
     package_dir={
+        "beam_patterns": "beam_patterns",
         "beam_patterns.transforms": "transforms",
         "beam_patterns.pipelines": "pipelines",
         "beam_patterns.testing": "testing",
     },
-    packages=[
-        "beam_patterns.transforms",
-        "beam_patterns.transforms.core",
-        "beam_patterns.transforms.queues",
-        "beam_patterns.transforms.workers",
-        "beam_patterns.pipelines",
-        "beam_patterns.pipelines.beam_yaml",
-        "beam_patterns.pipelines.files",
-        "beam_patterns.pipelines.images",
-        "beam_patterns.pipelines.launch",
-        "beam_patterns.pipelines.mail",
-        "beam_patterns.pipelines.replay",
-        "beam_patterns.pipelines.report",
-        "beam_patterns.pipelines.sales",
-        "beam_patterns.pipelines.scaffold",
-        "beam_patterns.pipelines.shipping",
-        "beam_patterns.pipelines.signup",
-        "beam_patterns.pipelines.telemetry",
-        "beam_patterns.pipelines.video",
-        "beam_patterns.testing",
-    ],
-    package_data={f"beam_patterns.{name}": ["py.typed"] for name in ("transforms", "pipelines", "testing")},
+    packages=["beam_patterns", *(f"beam_patterns.{name}" for name in find_packages(include=FOLDERS))],
+    package_data={f"beam_patterns.{name}": ["py.typed"] for name in ("transforms", "pipelines", "testing")}
+    | {"beam_patterns": ["py.typed"]},
     install_requires=[
         "apache-beam>=2.76,<3",
         "pyarrow",
@@ -92,5 +74,5 @@ setup(
             "ruff",
         ],
     },
-    entry_points={"console_scripts": ["beam-patterns=beam_patterns.pipelines.__main__:main"]},
+    entry_points={"console_scripts": ["beam-patterns=beam_patterns.pipelines.cli.main:main"]},
 )

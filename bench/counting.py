@@ -19,10 +19,11 @@ from typing import Any
 import apache_beam as beam
 from rich.console import Console
 
-from beam_patterns.pipelines.launch.counts import Counts, DirectRunner
-from beam_patterns.pipelines.launch.progress import watched
+from beam_patterns.pipelines.runtime.counts import Counts, DirectRunner
+from beam_patterns.pipelines.runtime.progress import watched
 from beam_patterns.transforms import Filter, Splitter
-from beam_patterns.transforms.core import counters, routing, times
+from beam_patterns.transforms.base import counters, routing
+from beam_patterns.transforms.base import metrics as times
 from bench.routing import Batches, Count, is_email, is_kept
 
 

@@ -33,7 +33,7 @@ def ours(files: str) -> Outcome:
     """The flow of pipelines/sales_report.py, its daily and its weekly totals."""
     import apache_beam as beam
 
-    from beam_patterns.pipelines.sales.orders import TYPES, Order
+    from beam_patterns.pipelines.parts.sales.orders import TYPES, Order
     from beam_patterns.pipelines.sales_report import sales_report
     from beam_patterns.transforms import ReadRows
 

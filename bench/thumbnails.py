@@ -26,9 +26,9 @@ from pathlib import Path
 import apache_beam as beam
 from apache_beam.transforms.error_handling import ErrorHandler
 
-from beam_patterns.pipelines.files.find import FilePattern, FindFiles
-from beam_patterns.pipelines.video.folders import OutputFolders
-from beam_patterns.pipelines.video.thumbnails import Thumbnailer
+from beam_patterns.pipelines.parts.files.find import FilePattern, FindFiles
+from beam_patterns.pipelines.parts.video.folders import OutputFolders
+from beam_patterns.pipelines.parts.video.thumbnails import Thumbnailer
 from beam_patterns.pipelines.video_thumbnails import video_thumbnails
 from beam_patterns.transforms import DeadLetter
 

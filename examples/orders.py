@@ -12,7 +12,7 @@ import random
 import sys
 from collections.abc import Iterator
 
-from beam_patterns.pipelines.launch.script import hush_imports
+from beam_patterns.pipelines.cli.script import hush_imports
 
 hush_imports()
 

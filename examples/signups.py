@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-from beam_patterns.pipelines.launch.script import hush_imports
+from beam_patterns.pipelines.cli.script import hush_imports
 
 hush_imports()
 

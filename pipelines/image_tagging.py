@@ -24,7 +24,7 @@ processing pipeline.
 """
 
 if __name__ == "__main__":  # Before any import, so that no function of this file is pickled from __main__.
-    from beam_patterns.pipelines.launch.script import run_as_module
+    from beam_patterns.pipelines.cli.script import run_as_module
 
     run_as_module(__file__)
 
@@ -38,13 +38,13 @@ import apache_beam as beam
 from apache_beam.pvalue import AsDict, AsIter, PCollection
 from apache_beam.transforms.error_handling import ErrorHandler
 
-from beam_patterns.pipelines.files.find import FilePattern
-from beam_patterns.pipelines.files.gallery import PAGE
-from beam_patterns.pipelines.images.album import Album
-from beam_patterns.pipelines.images.summary import SUMMARY, Totals, merged, totals_of, write_summary
-from beam_patterns.pipelines.images.work import Deleter, Tags, blurrer, tagger
-from beam_patterns.pipelines.launch.options import Options, option, queue, switch
-from beam_patterns.pipelines.launch.run import Ended, Places, launch
+from beam_patterns.pipelines.parts.files.find import FilePattern
+from beam_patterns.pipelines.parts.files.gallery import PAGE
+from beam_patterns.pipelines.parts.images.album import Album
+from beam_patterns.pipelines.parts.images.summary import SUMMARY, Totals, merged, totals_of, write_summary
+from beam_patterns.pipelines.parts.images.work import Deleter, Tags, blurrer, tagger
+from beam_patterns.pipelines.runtime.options import Options, option, queue, switch
+from beam_patterns.pipelines.runtime.run import Ended, Places, launch
 from beam_patterns.transforms import (
     Copier,
     DeadLetter,

@@ -31,7 +31,7 @@ Source: Burns, Designing Distributed Systems, chapter 11, hands-on: building an 
 """
 
 if __name__ == "__main__":  # Before any import, so that no function of this file is pickled from __main__.
-    from beam_patterns.pipelines.launch.script import run_as_module
+    from beam_patterns.pipelines.cli.script import run_as_module
 
     run_as_module(__file__)
 
@@ -45,13 +45,10 @@ import apache_beam as beam
 from apache_beam.pvalue import PCollection
 from apache_beam.transforms.error_handling import ErrorHandler
 
-from beam_patterns.pipelines.launch.options import Options, duration, option, prefix, queue, source
-from beam_patterns.pipelines.launch.queues import check_queues, is_idle, prepared, queue_under
-from beam_patterns.pipelines.launch.run import Ended, Places, launch
-from beam_patterns.pipelines.mail import Deliver, open_outbox
-from beam_patterns.pipelines.signup.match import Match
-from beam_patterns.pipelines.signup.meet import Meet
-from beam_patterns.pipelines.signup.records import (
+from beam_patterns.pipelines.parts.mail import Deliver, open_outbox
+from beam_patterns.pipelines.parts.signup.match import Match
+from beam_patterns.pipelines.parts.signup.meet import Meet
+from beam_patterns.pipelines.parts.signup.records import (
     CONFIRMATION,
     SIGNUP,
     Event,
@@ -60,8 +57,11 @@ from beam_patterns.pipelines.signup.records import (
     check_signup,
     fields_of,
 )
-from beam_patterns.pipelines.signup.texts import Texts, by_mail, by_text_message, sender_address
-from beam_patterns.pipelines.signup.waiting import any_expired
+from beam_patterns.pipelines.parts.signup.texts import Texts, by_mail, by_text_message, sender_address
+from beam_patterns.pipelines.parts.signup.waiting import any_expired
+from beam_patterns.pipelines.runtime.options import Options, duration, option, prefix, queue, source
+from beam_patterns.pipelines.runtime.queues import check_queues, is_idle, prepared, queue_under
+from beam_patterns.pipelines.runtime.run import Ended, Places, launch
 from beam_patterns.transforms import Copier, DeadLetters, Filter, Merger, Splitter
 from beam_patterns.transforms.queues import CommitOffsets, Message, ReadFromQueue, WriteToQueue, open_queue
 

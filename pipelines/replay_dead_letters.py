@@ -22,7 +22,7 @@ timestamps: `step == "Email" && last_failed_at > timestamp("2026-01-31T00:00:00Z
 """
 
 if __name__ == "__main__":  # Before any import, so that no function of this file is pickled from __main__.
-    from beam_patterns.pipelines.launch.script import run_as_module
+    from beam_patterns.pipelines.cli.script import run_as_module
 
     run_as_module(__file__)
 
@@ -34,17 +34,17 @@ import apache_beam as beam
 from apache_beam.pvalue import AsIter, AsSingleton, PCollection
 from apache_beam.typehints import Tuple
 
-from beam_patterns.pipelines.launch.expression import Expression
-from beam_patterns.pipelines.launch.options import Options, option, queue, source, switch
-from beam_patterns.pipelines.launch.queues import check_queues, prepared
-from beam_patterns.pipelines.launch.run import Ended, Places, launch
-from beam_patterns.pipelines.replay.choose import FOREIGN, KEEP, REFUSED, SEND, Choose, Chosen, Facts, Look, Rules
-from beam_patterns.pipelines.replay.letters import VARIABLES
-from beam_patterns.pipelines.replay.send import SendBack, SendSlowly
-from beam_patterns.pipelines.replay.summary import say
-from beam_patterns.pipelines.replay.target import Target, behind
+from beam_patterns.pipelines.cel.expression import Expression
+from beam_patterns.pipelines.parts.replay.choose import FOREIGN, KEEP, REFUSED, SEND, Choose, Chosen, Facts, Look, Rules
+from beam_patterns.pipelines.parts.replay.letters import VARIABLES
+from beam_patterns.pipelines.parts.replay.send import SendBack, SendSlowly
+from beam_patterns.pipelines.parts.replay.summary import say
+from beam_patterns.pipelines.parts.replay.target import Target, behind
+from beam_patterns.pipelines.runtime.options import Options, option, queue, source, switch
+from beam_patterns.pipelines.runtime.queues import check_queues, prepared
+from beam_patterns.pipelines.runtime.run import Ended, Places, launch
+from beam_patterns.transforms.extend import positions_of, with_positions
 from beam_patterns.transforms.queues import CommitOffsets, Message, ReadFromQueue, WriteToQueue, open_queue
-from beam_patterns.transforms.queues.read import positions_of
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -192,7 +192,7 @@ def _if_any_moves(letters: PCollection, chosen: PCollection) -> PCollection:
     queue, positions = positions_of(letters)
     if positions is not None:
         moving = positions | "IfAnyMoves" >> beam.Filter(_moves, AsSingleton(chosen))
-        letters.read_positions = (queue, moving)
+        return with_positions(letters, queue, moving)
     return letters
 
 

@@ -23,7 +23,7 @@ Source: Burns, Designing Distributed Systems, chapter 11 (the sharder pattern).
 """
 
 if __name__ == "__main__":  # Before any import, so that no function of this file is pickled from __main__.
-    from beam_patterns.pipelines.launch.script import run_as_module
+    from beam_patterns.pipelines.cli.script import run_as_module
 
     run_as_module(__file__)
 
@@ -34,11 +34,11 @@ import apache_beam as beam
 from apache_beam.pvalue import PCollection
 from apache_beam.transforms.error_handling import ErrorHandler
 
-from beam_patterns.pipelines.launch.expression import Expression
-from beam_patterns.pipelines.launch.item import item_of, key
-from beam_patterns.pipelines.launch.options import Options, option, prefix, queue, source
-from beam_patterns.pipelines.launch.queues import check_queues, queue_under
-from beam_patterns.pipelines.launch.run import Ended, Places, launch
+from beam_patterns.pipelines.cel.expression import Expression
+from beam_patterns.pipelines.cel.item import item_of, key
+from beam_patterns.pipelines.runtime.options import Options, option, prefix, queue, source
+from beam_patterns.pipelines.runtime.queues import check_queues, queue_under
+from beam_patterns.pipelines.runtime.run import Ended, Places, launch
 from beam_patterns.transforms import DeadLetters, Sharder
 from beam_patterns.transforms.queues import CommitOffsets, ReadFromQueue, WriteToQueue
 

@@ -24,7 +24,7 @@ Source: Burns, Designing Distributed Systems, chapter 11, figure 11-4 (the split
 """
 
 if __name__ == "__main__":  # Before any import, so that no function of this file is pickled from __main__.
-    from beam_patterns.pipelines.launch.script import run_as_module
+    from beam_patterns.pipelines.cli.script import run_as_module
 
     run_as_module(__file__)
 
@@ -39,13 +39,10 @@ import apache_beam as beam
 from apache_beam.pvalue import PCollection
 from apache_beam.transforms.error_handling import ErrorHandler
 
-from beam_patterns.pipelines.launch.options import Options, option, queue, source
-from beam_patterns.pipelines.launch.queues import check_queues
-from beam_patterns.pipelines.launch.run import Ended, Places, launch
-from beam_patterns.pipelines.mail import Outbox, open_outbox
-from beam_patterns.pipelines.shipping.delivery import Mailer, QueueSender, worth_another_try
-from beam_patterns.pipelines.shipping.notices import Notices
-from beam_patterns.pipelines.shipping.orders import (
+from beam_patterns.pipelines.parts.mail import Outbox, open_outbox
+from beam_patterns.pipelines.parts.shipping.delivery import Mailer, QueueSender, worth_another_try
+from beam_patterns.pipelines.parts.shipping.notices import Notices
+from beam_patterns.pipelines.parts.shipping.orders import (
     EMAIL,
     TEXT,
     is_shipped,
@@ -54,11 +51,14 @@ from beam_patterns.pipelines.shipping.orders import (
     wants_email,
     wants_text,
 )
-from beam_patterns.pipelines.signup.records import fields_of
-from beam_patterns.pipelines.signup.texts import sender_address
+from beam_patterns.pipelines.parts.signup.records import fields_of
+from beam_patterns.pipelines.parts.signup.texts import sender_address
+from beam_patterns.pipelines.runtime.options import Options, option, queue, source
+from beam_patterns.pipelines.runtime.queues import check_queues
+from beam_patterns.pipelines.runtime.run import Ended, Places, launch
 from beam_patterns.transforms import DeadLetters, Dedupe, Filter, MultiWorker, Splitter, WorkQueue
 from beam_patterns.transforms.queues import CommitOffsets, Message, ReadFromQueue, WriteToQueue
-from beam_patterns.transforms.workers import DoneMarkers, HttpWorker
+from beam_patterns.transforms.work import DoneMarkers, HttpWorker
 
 TOKEN = "BEAM_PATTERNS_TEXT_TOKEN"  # noqa: S105 (a variable's name)
 _ATTEMPTS, _TIMEOUT = 5, 120

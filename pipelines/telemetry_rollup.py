@@ -25,7 +25,7 @@ al., The Dataflow Model (2015).
 """
 
 if __name__ == "__main__":  # Before any import, so that no function of this file is pickled from __main__.
-    from beam_patterns.pipelines.launch.script import run_as_module
+    from beam_patterns.pipelines.cli.script import run_as_module
 
     run_as_module(__file__)
 
@@ -40,11 +40,11 @@ from apache_beam.transforms.error_handling import ErrorHandler
 from apache_beam.transforms.trigger import AccumulationMode, AfterCount, AfterWatermark
 from apache_beam.transforms.window import FixedWindows
 
-from beam_patterns.pipelines.launch.options import Options, duration, option, queue, source
-from beam_patterns.pipelines.launch.queues import check_queues, is_idle
-from beam_patterns.pipelines.launch.run import Ended, Places, launch
-from beam_patterns.pipelines.telemetry.events import Event, InTime, arrived, at_its_time, check_event
-from beam_patterns.pipelines.telemetry.rollup import Rolled, RollUp
+from beam_patterns.pipelines.parts.telemetry.events import Event, InTime, arrived, at_its_time, check_event
+from beam_patterns.pipelines.parts.telemetry.rollup import Rolled, RollUp
+from beam_patterns.pipelines.runtime.options import Options, duration, option, queue, source
+from beam_patterns.pipelines.runtime.queues import check_queues, is_idle
+from beam_patterns.pipelines.runtime.run import Ended, Places, launch
 from beam_patterns.transforms import DeadLetters, Filter, Reduce
 from beam_patterns.transforms.queues import CommitOffsets, Message, ReadFromQueue, WriteToQueue
 

@@ -19,7 +19,7 @@ Source: Burns, Designing Distributed Systems, chapter 11, figure 11-2 (the copie
 """
 
 if __name__ == "__main__":  # Before any import, so that no function of this file is pickled from __main__.
-    from beam_patterns.pipelines.launch.script import run_as_module
+    from beam_patterns.pipelines.cli.script import run_as_module
 
     run_as_module(__file__)
 
@@ -30,12 +30,12 @@ import apache_beam as beam
 from apache_beam.pvalue import PCollection
 from apache_beam.transforms.error_handling import ErrorHandler
 
-from beam_patterns.pipelines.files.find import FindFiles
-from beam_patterns.pipelines.launch.run import Ended, Places, launch
-from beam_patterns.pipelines.video.folders import OutputFolders
-from beam_patterns.pipelines.video.options import VideoOptions
-from beam_patterns.pipelines.video.renditions import Animator, Manifester, Probe, Renderer
-from beam_patterns.pipelines.video.rungs import FHD, MOBILE, UHD, Rung
+from beam_patterns.pipelines.parts.files.find import FindFiles
+from beam_patterns.pipelines.parts.video.folders import OutputFolders
+from beam_patterns.pipelines.parts.video.options import VideoOptions
+from beam_patterns.pipelines.parts.video.renditions import Animator, Manifester, Probe, Renderer
+from beam_patterns.pipelines.parts.video.rungs import FHD, MOBILE, UHD, Rung
+from beam_patterns.pipelines.runtime.run import Ended, Places, launch
 from beam_patterns.transforms import Copier, DeadLetters, Filter, WorkQueue
 from beam_patterns.transforms.queues import Message, WriteToQueue
 

@@ -19,7 +19,7 @@ Source: Burns, Designing Distributed Systems, chapter 10 (MapReduce) and chapter
 """
 
 if __name__ == "__main__":  # Before any import, so that no function of this file is pickled from __main__.
-    from beam_patterns.pipelines.launch.script import run_as_module
+    from beam_patterns.pipelines.cli.script import run_as_module
 
     run_as_module(__file__)
 
@@ -33,9 +33,9 @@ import apache_beam as beam
 from apache_beam.pvalue import PCollection
 from apache_beam.transforms.error_handling import ErrorHandler
 
-from beam_patterns.pipelines.launch.options import Options, option, queue, source
-from beam_patterns.pipelines.launch.queues import check_queues, is_idle
-from beam_patterns.pipelines.launch.run import Ended, Places, launch
+from beam_patterns.pipelines.runtime.options import Options, option, queue, source
+from beam_patterns.pipelines.runtime.queues import check_queues, is_idle
+from beam_patterns.pipelines.runtime.run import Ended, Places, launch
 from beam_patterns.transforms import DeadLetters, Filter, Sum
 from beam_patterns.transforms.queues import CommitOffsets, Message, ReadFromQueue, WriteToQueue
 

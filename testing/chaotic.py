@@ -9,9 +9,9 @@ from apache_beam.pvalue import PBegin, PCollection
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.utils.windowed_value import WindowedValue
 
-__all__ = ["chaos"]
+from beam_patterns.transforms.extend import IN_PROCESS, positions_of, was_read, with_positions
 
-_LOCAL = ("DirectRunner", "SwitchingDirectRunner", "FnApiRunner", "BundleBasedDirectRunner")
+__all__ = ["chaos"]
 
 
 def chaos(pipeline: beam.Pipeline, seed: int = 0, once: Collection[str] = ()) -> beam.Pipeline:
@@ -36,7 +36,7 @@ def chaos(pipeline: beam.Pipeline, seed: int = 0, once: Collection[str] = ()) ->
         seed: another one gives other elements and another order.
         once: labels of sources whose elements do come exactly once, such as settings that are read as a side input.
     """
-    if type(pipeline.runner).__name__ not in _LOCAL:
+    if type(pipeline.runner).__name__ not in IN_PROCESS:
         raise ValueError(
             f"chaos(pipeline) runs in this process, not on {type(pipeline.runner).__name__}; "
             'make it as beam.Pipeline("FnApiRunner")'
@@ -68,9 +68,7 @@ class _Sources:
         again = output | f"Redeliver {name}" >> beam.ParDo(_Redeliver(self._seed)).with_output_types(
             output.element_type
         )
-        if hasattr(output, "read_positions"):
-            again.read_positions = output.read_positions
-        return again
+        return with_positions(again, *positions_of(output)) if was_read(output) else again
 
 
 class _Redeliver(beam.DoFn):

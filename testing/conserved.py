@@ -4,7 +4,7 @@ from typing import Any
 
 import apache_beam as beam
 
-from beam_patterns.pipelines.launch.balance import Balance
+from beam_patterns.transforms.balance import Balance
 
 from .pattern_run import Outputs
 

@@ -7,9 +7,9 @@ import apache_beam as beam
 from apache_beam.pvalue import PCollection
 from apache_beam.transforms.error_handling import ErrorHandler
 
-from beam_patterns.pipelines.launch.balance import Balance, counters_of
 from beam_patterns.transforms import DeadLetter, DeadLetters
-from beam_patterns.transforms.core.routing import Pattern
+from beam_patterns.transforms.balance import Balance, counters_of
+from beam_patterns.transforms.extend import GuardedPattern
 
 from .collect import Collect
 
@@ -60,7 +60,7 @@ def run_pattern(
     seen, collect_dead = dict[Any, Collect](), Collect()
     with ErrorHandler("Dead" >> (DeadLetters() | "CollectDead" >> collect_dead)) as dead:
         _ = p | "NoError" >> beam.Create([], reshuffle=False) | "Handled" >> Report(dead)
-        guarded = isinstance(transform, Pattern) and transform._handler is None
+        guarded = isinstance(transform, GuardedPattern) and transform._handler is None
         step = transform.with_error_handler(dead) if guarded else transform
         for name, output in _named(_inputs(p, items) | step).items():
             seen[name] = Collect()

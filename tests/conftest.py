@@ -8,7 +8,7 @@ import apache_beam as beam
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from beam_patterns.transforms.workers.spawner import Spawner
+from beam_patterns.transforms.work.fork_server import Spawner
 
 from .servers import chromium, flink, prism
 from .servers import kafka as kafka_server

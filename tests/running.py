@@ -10,10 +10,10 @@ from apache_beam.pvalue import PCollection
 from apache_beam.transforms.error_handling import ErrorHandler
 from apache_beam.typehints import List
 
-from beam_patterns.pipelines.launch.balance import counters_of
 from beam_patterns.testing.collect import Collect
 from beam_patterns.testing.pattern_run import Report
 from beam_patterns.transforms import DeadLetters
+from beam_patterns.transforms.balance import counters_of
 
 
 class Run:

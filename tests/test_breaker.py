@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beam_patterns.transforms import DeadLetter, DeadLetters, Dedupe, Filter, Reduce, Splitter, WorkQueue
-from beam_patterns.transforms.core.breaker import Breaker, BreakerError, Failures
+from beam_patterns.transforms.base.breaker import Breaker, BreakerError, Failures
 from beam_patterns.transforms.queues import (
     CommitOffsets,
     Message,

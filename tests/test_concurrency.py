@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beam_patterns.transforms import WorkQueue
-from beam_patterns.transforms.core.concurrency import Concurrency, concurrency_of
+from beam_patterns.transforms.work.sizing import Concurrency, concurrency_of
 from tests import working
 from tests.streams import part_of, stream
 

@@ -9,7 +9,7 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.runner import PipelineResult
 
-from beam_patterns.pipelines.launch.flink import FlinkOptions, make_stream_live
+from beam_patterns.pipelines.runtime.flink import FlinkOptions, make_stream_live
 from tests.pipelines.signups import VERIFY, WELCOME, confirmation, signup
 from tests.pipelines.test_new_user_signup_kafka import KafkaPlace
 from tests.queues.kafka_stream import passing

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from beam_patterns.transforms import Bins, Histogram, Quantiles
-from beam_patterns.transforms.core.distribution import InBins, Sketched, _BinCollector
+from beam_patterns.transforms.combine.histogram import InBins, Sketched, _BinCollector
 
 from .running import Lists, Run
 from .test_sum import SALES, forms

@@ -11,7 +11,7 @@ import pytest
 from tenacity import wait_fixed
 
 from beam_patterns.transforms import MultiWorker, WorkQueue
-from beam_patterns.transforms.workers import Command
+from beam_patterns.transforms.work import Command
 
 from .test_work_queue import run_of
 

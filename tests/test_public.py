@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from beam_patterns import testing, transforms
-from beam_patterns.transforms import queues, workers
+from beam_patterns.transforms import queues
+from beam_patterns.transforms import work as workers
 
 ROOT = Path(__file__).parent.parent
 FOLDERS = ("transforms", "pipelines", "testing")

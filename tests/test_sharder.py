@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from kafka.partitioner.default import murmur2 as kafka_murmur2
 
 from beam_patterns.transforms import Sharder
-from beam_patterns.transforms.core.hashing import kafka_partitions, murmur2, rendezvous
+from beam_patterns.transforms.base.hashing import kafka_partitions, murmur2, rendezvous
 from beam_patterns.transforms.queues import Message
 
 from .running import Lists, Run

@@ -8,10 +8,10 @@ import apache_beam as beam
 import pytest
 from apache_beam.runners.portability.portable_runner import PortableRunner
 
-from beam_patterns.pipelines.launch.balance import Balance
 from beam_patterns.testing import assert_conserved, chaos, run_pattern
 from beam_patterns.testing.collect import Collect
 from beam_patterns.transforms import Copier, Dedupe, Filter, Merger, Sharder, Splitter, Sum
+from beam_patterns.transforms.balance import Balance
 from beam_patterns.transforms.queues import CommitOffsets, Message, ReadFromQueue, WriteToQueue, open_queue
 
 from .running import Lists

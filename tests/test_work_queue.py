@@ -18,9 +18,9 @@ from apache_beam.typehints.native_type_compatibility import convert_to_beam_type
 from tenacity import wait_fixed
 
 from beam_patterns.transforms import WorkQueue
-from beam_patterns.transforms.core.work_step import Work
 from beam_patterns.transforms.queues import MESSAGE_ID, Message, WriteToQueue, open_queue
-from beam_patterns.transforms.workers import Command, DoneMarkers, PermanentError
+from beam_patterns.transforms.work import Command, DoneMarkers, PermanentError
+from beam_patterns.transforms.work.step import Work
 
 from . import working
 from .running import Run

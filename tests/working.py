@@ -13,7 +13,7 @@ from pathlib import Path
 from apache_beam.metrics import Metrics
 
 from beam_patterns.transforms.queues import Message
-from beam_patterns.transforms.workers.spawner import Spawner
+from beam_patterns.transforms.work.fork_server import Spawner
 
 #: In the environment of every process that this test run starts.
 _RUN = "BEAM_PATTERNS_TEST_RUN"

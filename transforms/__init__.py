@@ -1,14 +1,16 @@
 """The batch patterns of Burns' *Designing Distributed Systems* as Apache Beam transforms."""
 
+from .base.dead_letter import DeadLetter
+from .base.errors import BreakerError, ElementError
+from .combine.bins import Bins, Quantiles
 from .copier import Copier
-from .core.bins import Bins, Quantiles
-from .core.groups import Joined
-from .core.routing import ElementError
-from .dead_letters import DeadLetter, DeadLetters
+from .dead_letters import DeadLetters
 from .dedupe import Dedupe
 from .filter import Filter
 from .histogram import Histogram
 from .join import Join
+from .joining.state import Joined, LatePartError, MissingPartsError
+from .map import Map
 from .merger import Merger
 from .multi_worker import MultiWorker
 from .reduce import Reduce
@@ -20,6 +22,7 @@ from .work_queue import WorkQueue
 
 __all__ = [
     "Bins",
+    "BreakerError",
     "Copier",
     "DeadLetter",
     "DeadLetters",
@@ -29,7 +32,10 @@ __all__ = [
     "Histogram",
     "Join",
     "Joined",
+    "LatePartError",
+    "Map",
     "Merger",
+    "MissingPartsError",
     "MultiWorker",
     "Quantiles",
     "ReadRows",

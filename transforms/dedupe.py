@@ -15,10 +15,10 @@ from apache_beam.typehints import Tuple
 from apache_beam.utils.timestamp import Duration, Timestamp
 from apache_beam.utils.windowed_value import WindowedValue
 
-from .core.counters import step_counters
-from .core.keyed import keyed
-from .core.message import MESSAGE_ID, Message
-from .core.routing import GuardedPattern
+from .base.keyed import keyed
+from .base.message import MESSAGE_ID, Message
+from .base.metrics import step_counters
+from .base.pattern import GuardedPattern
 
 __all__ = ["Dedupe"]
 

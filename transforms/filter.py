@@ -5,8 +5,9 @@ from typing import Any
 import apache_beam as beam
 import pyarrow as pa
 
-from .core.predicates import ColumnPredicate, Predicate, predicate
-from .core.routing import Router, ViewedPattern, route
+from .base.pattern import ViewedPattern
+from .base.predicates import ColumnPredicate, Predicate, predicate
+from .base.routing import Router, route
 
 __all__ = ["Filter"]
 
@@ -52,13 +53,13 @@ class Filter(ViewedPattern):
 
 class _Keep(Router):
     def __init__(self, keep: Predicate) -> None:
-        self._keep = self.keeps = keep
-        self.asks = f"the predicate {getattr(keep, '__name__', keep)}"
+        self._keep = self.predicate = keep
+        self.user_code = f"the predicate {getattr(keep, '__name__', keep)}"
 
-    def ask(self, view: Any) -> tuple[int, ...]:
+    def choose(self, view: Any) -> tuple[int, ...]:
         return (0,) if self._keep(view) else ()
 
-    def place_table(self, table: pa.Table) -> list[pa.Table] | None:
+    def split_table(self, table: pa.Table) -> list[pa.Table] | None:
         if isinstance(self._keep, ColumnPredicate):
             return [table.filter(self._keep.mask(table))]
         return None

@@ -5,10 +5,10 @@ from typing import Any
 
 import apache_beam as beam
 
-from .core.aggregation import Aggregation
-from .core.bins import checked_edges
-from .core.columns import Picked
-from .core.distribution import InBins, Sketched
+from .base.columns import Selector
+from .combine.aggregation import Aggregation
+from .combine.bins import checked_edges
+from .combine.histogram import InBins, Sketched
 
 __all__ = ["Histogram"]
 
@@ -72,15 +72,15 @@ class Histogram(Aggregation):
                 f"Histogram(value={value!r}, key={key!r}) needs both, or neither for pairs (key, number); "
                 "key=lambda _: 'all' looks at everything together"
             )
-        self._key = None if key is None else Picked(key, "Histogram(key=...)")
-        self._value = None if value is None else Picked(value, "Histogram(value=...)")
+        self._key = None if key is None else Selector(key, "Histogram(key=...)")
+        self._value = None if value is None else Selector(value, "Histogram(value=...)")
         if self._value and not self._value.single:
             raise TypeError(f"Histogram(value={value!r}) takes one value; write a Histogram for each")
-        self._operation = InBins(checked_edges(bins)) if bins is not None else Sketched(_checked_error(relative_error))
+        self._merge = InBins(checked_edges(bins)) if bins is not None else Sketched(_checked_error(relative_error))
 
     def expand(self, inputs: Any) -> beam.PCollection:
         """One pair per key."""
-        return self._aggregate(inputs, self._operation)
+        return self._aggregate(inputs, self._merge)
 
 
 def _checked_error(error: Any) -> float:

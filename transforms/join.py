@@ -5,11 +5,11 @@ from typing import Any
 
 from apache_beam.pvalue import PCollection
 
-from .core.aggregation import refuse_endless
-from .core.barrier import barrier
-from .core.groups import checked_expectation, join_groups
-from .core.routing import GuardedPattern
-from .merger import FanIn, gathered
+from .base.fan import FanIn, named_inputs
+from .base.pattern import GuardedPattern
+from .base.windows import refuse_endless
+from .joining.barrier import barrier
+from .joining.state import checked_expectation, join_groups
 
 __all__ = ["Join"]
 
@@ -92,7 +92,7 @@ class Join(FanIn, GuardedPattern):
             raise ValueError(
                 "Join of a single PCollection needs part=..., a function that names the part an element is"
             )
-        streams = {"": inputs} if single else gathered(inputs, "Join")
+        streams = {"": inputs} if single else named_inputs(inputs, "Join")
         _same_windows(streams)
         if self._deadline is None:
             refuse_endless(streams, "Join")

@@ -1,28 +1,20 @@
 """The merger pattern."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
-from apache_beam.metrics import Metrics
 from apache_beam.pvalue import PCollection
 from apache_beam.typehints import Tuple, Union
 
-from .core.batches import batch_type_of
-from .core.packing import Pack, Unpack
-from .core.routing import Pattern
+from .base.batch_codec import Pack, Unpack
+from .base.batches import batch_type_of
+from .base.fan import FanIn, named_inputs
+from .base.metrics import step_counters
+from .base.pattern import Pattern
 
-__all__ = ["FanIn", "Merger", "gathered"]
-
-
-class FanIn:
-    """For transforms of several inputs: Beam itself would take a list of PCollections for data."""
-
-    def _extract_input_pvalues(self, inputs: Any) -> Any:
-        if isinstance(inputs, list):
-            return inputs, {str(i): stream for i, stream in enumerate(inputs)}
-        return super()._extract_input_pvalues(inputs)  # type: ignore[misc]
+__all__ = ["Merger"]
 
 
 class Merger(FanIn, Pattern):
@@ -59,7 +51,7 @@ class Merger(FanIn, Pattern):
 
     def expand(self, inputs: Any) -> PCollection:
         """All inputs as one."""
-        streams = gathered(inputs, "Merger")
+        streams = named_inputs(inputs, "Merger")
         forms = {batch_type_of(stream) for stream in streams.values()}
         types = {stream.element_type for stream in streams.values()}
         batch_type = _common(forms)
@@ -79,23 +71,6 @@ class Merger(FanIn, Pattern):
         return packed | "Merge" >> beam.Flatten() | "Unpack" >> Unpack(element_type, batch_type)
 
 
-def gathered(inputs: Any, pattern: str) -> dict[str, PCollection]:
-    """The inputs of a fan-in by name."""
-    if isinstance(inputs, Mapping):
-        named = {str(name): stream for name, stream in inputs.items()}
-    elif isinstance(inputs, tuple | list):
-        names = getattr(inputs, "_fields", None) or map(str, range(len(inputs)))
-        named = dict(zip(names, inputs, strict=True))
-    else:
-        named = {}
-    if not named or not all(isinstance(stream, PCollection) for stream in named.values()):
-        raise TypeError(
-            f"{pattern} takes a tuple, list, dict or NamedTuple of PCollections, not {inputs!r}; "
-            f"write `(a, b) | {pattern}(...)`"
-        )
-    return named
-
-
 def _common(forms: set[Any]) -> Any:
     """The batches all inputs can take: single elements may be gathered into lists, not into tables."""
     batch_types = forms - {None}
@@ -109,10 +84,9 @@ class _Take(beam.DoFn):
 
     def __init__(self, name: str | None) -> None:
         self._name = name
-        self._counters = [Metrics.counter("Merger", name) for name in ("in", "out")]
 
     def start_bundle(self) -> None:
-        self._taken = 0
+        self._counters, self._taken = step_counters("Merger", ("in", "out")), 0
 
     def process(self, element: Any) -> Iterator[Any]:
         self._taken += 1

@@ -8,7 +8,7 @@ from typing import Any
 
 from apache_beam.metrics import Metrics
 
-from .workers.task import Staged
+from .work.task import Staged
 
 __all__ = ["MultiWorker"]
 

@@ -7,9 +7,9 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.typehints import Any as AnyType
 
-from .core.aggregation import Aggregation
-from .core.columns import Picked
-from .core.operation import Operation
+from .base.columns import Selector
+from .combine.aggregation import Aggregation
+from .combine.merge import Merge
 
 __all__ = ["Reduce"]
 
@@ -54,15 +54,15 @@ class Reduce(Aggregation):
         super().__init__()
         if not callable(merge) and not isinstance(merge, beam.CombineFn):
             raise TypeError(f"Reduce(merge) takes a function of two elements or a beam.CombineFn, not {merge!r}")
-        self._operation = merge if isinstance(merge, beam.CombineFn) else _Merge(merge)
-        self._key = None if key is None else Picked(key, "Reduce(key=...)")
+        self._merge = merge if isinstance(merge, beam.CombineFn) else _Merge(merge)
+        self._key = None if key is None else Selector(key, "Reduce(key=...)")
 
     def expand(self, inputs: Any) -> beam.PCollection:
         """One pair per key."""
-        return self._aggregate(inputs, self._operation)
+        return self._aggregate(inputs, self._merge)
 
 
-class _Merge(Operation):
+class _Merge(Merge):
     def __init__(self, merge: Callable[[Any, Any], Any]) -> None:
         self._merge = merge
 

@@ -5,29 +5,27 @@ from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
-from apache_beam.pvalue import PCollection, TaggedOutput
+from apache_beam.pvalue import PBegin, PCollection, TaggedOutput
 
-from .core.batches import Aside, with_asides
-from .core.counters import step_counters
-from .core.message import Message
-from .core.routing import Pattern
-from .core.row_files import Part, Raw, open_part, parts
-from .core.row_shape import Shape
-from .dead_letters import DeadLetter
-from .queues.queue import QueueError, UnreadableError
+from .base.errors import QueueError, UnreadableError
+from .base.guard import Guard, GuardedStep, apply_guarded, dead_outputs
+from .base.message import Message
+from .base.pattern import GuardedPattern
+from .tables.row_files import Part, Raw, open_part, parts
+from .tables.row_shape import Shape
 
 __all__ = ["ReadRows"]
 
-_BAD = "bad"
+_REMEDY = "Add .with_error_handler(...) to send such rows to a dead-letter queue."
 
 
-class ReadRows(Pattern):
+class ReadRows(GuardedPattern[PBegin, PCollection[Any]]):
     """Reads Parquet and CSV files as rows, in Arrow tables.
 
     ```
     /data/orders-*.parquet --> ReadRows --> Order(region="north", amount=1099), ...
                                   |
-                                  +--> dead letters: rows that are none
+                                  +--> dead letters: invalid rows
     ```
 
     >>> import tempfile
@@ -75,21 +73,14 @@ class ReadRows(Pattern):
 
     def expand(self, begin: Any) -> PCollection:
         """The rows."""
-        fetch = beam.ParDo(_Fetch(self._shape, self.label, self._handler is not None))
-        fetch.label = "Rows"  # Else the class name would be a label.
-        outputs = (
+        planned = (
             begin
             | "Start" >> beam.Impulse()
             | "Plan" >> beam.ParDo(_Plan(self._files, self._shape.names)).with_output_types(Any)
             | "Spread" >> beam.Reshuffle()
-            | "Fetch" >> fetch.with_outputs(_BAD, main="rows")
         )
-        with_asides(fetch)
-        outputs.rows.element_type = self._shape.row
-        outputs[_BAD].element_type = DeadLetter
-        if self._handler is not None:
-            self._handler.add_error_pcollection(outputs[_BAD])
-        return outputs.rows
+        fetch = _Fetch(Guard(self, Message, counters=("out", "dead"), remedy=_REMEDY), self._shape)
+        return apply_guarded(self, planned, fetch, {"rows": self._shape.row}, verb="Fetch", label="Rows")[0]
 
 
 class _Plan(beam.DoFn):
@@ -100,12 +91,10 @@ class _Plan(beam.DoFn):
         yield from parts(self._files, self._names)
 
 
-class _Fetch(beam.DoFn):
-    def __init__(self, shape: Shape, step: str, guarded: bool) -> None:
-        self._shape, self._step, self._guarded = shape, step, guarded
-
-    def start_bundle(self) -> None:
-        self._out, self._dead = step_counters("ReadRows", ("out", "dead"))
+class _Fetch(GuardedStep):
+    def __init__(self, guard: Guard, shape: Shape) -> None:
+        super().__init__(guard)
+        self._shape = shape
 
     @beam.DoFn.yields_batches
     def process(self, part: Any) -> Iterator[Any]:
@@ -116,34 +105,30 @@ class _Fetch(beam.DoFn):
             for raw in open_part(part, self._shape.names):
                 yield from self._sifted(path, raw)
         except UnreadableError as error:
-            yield self._bad(Message(error.payload, source=(path, 0, 0)), error)
+            yield from self._bad(Message(error.payload, source=(path, 0, 0)), error)
 
     def _sifted(self, path: str, raw: Raw) -> Iterator[Any]:
-        for number, line, said in raw.broken:
-            yield self._bad(Message(line, source=(path, 0, number)), ValueError(said))
+        for number, line, reason in raw.broken:
+            yield from self._bad(Message(line, source=(path, 0, number)), ValueError(reason))
         try:
             self._shape.check(raw.table)
         except ValueError as error:
             raise QueueError(f"the file {path} can't be read as {self._shape.row.__name__}: {error}") from error
         for found in self._shape.sifted(raw.table):
             if isinstance(found, pa.Table):
-                self._out.inc(found.num_rows)
+                self._guard.count({"out": found.num_rows})
+                self._guard.passed(found.num_rows)
                 yield found
             else:
-                index, why = found
-                yield self._bad(Message(raw.row(index), source=(path, 0, raw.number(index))), why)
+                index, reason = found
+                yield from self._bad(Message(raw.row(index), source=(path, 0, raw.number(index))), reason)
 
-    def _bad(self, row: Message, error: Exception) -> TaggedOutput:
-        if not self._guarded:
-            place = "/".join(map(str, row.source or ()))
-            raise UnreadableError(
-                error.args[0]
-                if isinstance(error, UnreadableError)
-                else f"row {place} is bad: {error}. "
-                "Add .with_error_handler(...) to send such rows to a dead-letter queue."
-            ) from error
-        self._dead.inc()
-        return TaggedOutput(_BAD, Aside([DeadLetter.of(row, error, step=self._step)]))
+    def _bad(self, row: Message, error: Exception) -> Iterator[TaggedOutput]:
+        place = "/".join(map(str, row.source or ()))
+        letter = self._guard.letter(row, error, complaint=f"row {place} is bad: {error}")
+        self._guard.count({"dead": 1})
+        self._guard.passed(1)
+        yield from dead_outputs([letter])
 
     def infer_output_type(self, unused_input_type: Any) -> Any:
         return self._shape.row

@@ -9,8 +9,9 @@ import numpy as np
 import pyarrow as pa
 from apache_beam.pvalue import PCollection
 
-from .core.hashing import Placement, key_bytes, murmur2
-from .core.routing import Router, ViewedPattern, route
+from .base.hashing import Placement, key_bytes, murmur2
+from .base.pattern import ViewedPattern
+from .base.routing import Router, route
 
 __all__ = ["Sharder"]
 
@@ -139,20 +140,20 @@ class _ByHash(Router):
     def __init__(self, placement: Placement, key: Callable[[Any], Any] | str | None) -> None:
         self._placement, self._key = placement, key
         self._places = [(i,) for i in range(placement.shards)]
-        self.asks = f"the key {getattr(self._key, '__name__', self._key or 'of the element')}"
+        self.user_code = f"the key {getattr(self._key, '__name__', self._key or 'of the element')}"
 
-    def ask(self, view: Any) -> bytes:
+    def choose(self, view: Any) -> bytes:
         if callable(self._key):
             view = self._key(view)
         elif self._key is not None:
             view = view[self._key] if isinstance(view, dict) else getattr(view, self._key)
         return key_bytes(view)
 
-    def settle(self, answers: list[bytes]) -> list[tuple[int]]:
+    def resolve(self, answers: list[bytes]) -> list[tuple[int]]:
         places = self._places
         return [places[i] for i in self._placement.of(answers)]
 
-    def place_table(self, table: pa.Table) -> list[pa.Table] | None:
+    def split_table(self, table: pa.Table) -> list[pa.Table] | None:
         if not isinstance(self._key, str):
             return None
         shard = np.array(self._placement.of([key_bytes(key) for key in table[self._key].to_pylist()]))

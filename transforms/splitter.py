@@ -8,9 +8,10 @@ import apache_beam as beam
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from .copier import branches
-from .core.predicates import ColumnPredicate, Predicate, predicate
-from .core.routing import Router, ViewedPattern, route
+from .base.fan import branch_names
+from .base.pattern import ViewedPattern
+from .base.predicates import ColumnPredicate, Predicate, predicate
+from .base.routing import Router, route
 
 __all__ = ["Splitter"]
 
@@ -88,7 +89,7 @@ class Splitter(ViewedPattern):
 def _names(names: tuple[str, ...]) -> tuple[str, ...]:
     if _OTHERWISE in names:
         raise ValueError("Splitter: 'otherwise' is the branch of what matches no case; name this case differently")
-    return (*branches(names, "Splitter", least=1), _OTHERWISE)
+    return (*branch_names(names, "Splitter", least=1), _OTHERWISE)
 
 
 class _ByKey(Router):
@@ -96,9 +97,9 @@ class _ByKey(Router):
         self._key = key
         self._places = {name: (i,) for i, name in enumerate(names[:-1])}
         self._rest = (len(names) - 1,)
-        self.asks = f"the key function {getattr(key, '__name__', key)}"
+        self.user_code = f"the key function {getattr(key, '__name__', key)}"
 
-    def ask(self, view: Any) -> tuple[int, ...]:
+    def choose(self, view: Any) -> tuple[int, ...]:
         return self._places.get(self._key(view), self._rest)
 
 
@@ -108,10 +109,10 @@ class _ByCase(Router):
         self._rest = (len(predicates),)
         self._every_match = every_match
         if len(predicates) == 1:
-            self.keeps = predicates[0]
-        self.asks = f"a predicate of {', '.join(names[:-1])}"
+            self.predicate = predicates[0]
+        self.user_code = f"a predicate of {', '.join(names[:-1])}"
 
-    def ask(self, view: Any) -> tuple[int, ...]:
+    def choose(self, view: Any) -> tuple[int, ...]:
         if self._every_match:
             return tuple(i for (i,), case in self._cases if case(view)) or self._rest
         for place, case in self._cases:
@@ -119,7 +120,7 @@ class _ByCase(Router):
                 return place
         return self._rest
 
-    def place_table(self, table: pa.Table) -> list[pa.Table] | None:
+    def split_table(self, table: pa.Table) -> list[pa.Table] | None:
         if not all(isinstance(case, ColumnPredicate) for _, case in self._cases):
             return None
         masks = []

@@ -15,16 +15,18 @@ from apache_beam.pvalue import PCollection
 from apache_beam.transforms.util import ReshufflePerKey
 from apache_beam.transforms.window import GlobalWindows
 from apache_beam.typehints import Tuple
-from apache_beam.typehints.native_type_compatibility import convert_to_beam_type
 
-from .core.routing import GuardedPattern
-from .core.work_step import DEAD, Work
-from .dead_letters import DeadLetter
-from .workers.task import Staged, Task
+from .base.dead_letter import DeadLetter
+from .base.guard import Guard, guarded_outputs, report_dead
+from .base.hints import beam_type, return_hint
+from .base.pattern import GuardedPattern, single_input
+from .base.runners import LOCAL
+from .work.step import Work
+from .work.task import Staged, Task
 
 __all__ = ["WorkQueue"]
 
-_LOCAL = ("DirectRunner", "SwitchingDirectRunner", "FnApiRunner", "BundleBasedDirectRunner", "PrismRunner")
+_REMEDY = "Add .with_error_handler(...) to send such items to a dead-letter queue."
 
 
 class WorkQueue(GuardedPattern):
@@ -113,32 +115,26 @@ class WorkQueue(GuardedPattern):
 
     def expand(self, items: PCollection) -> PCollection:
         """The results."""
-        if not isinstance(items, PCollection):
-            raise TypeError(
-                f"WorkQueue takes one PCollection, not {type(items).__name__}; gather several with Merger()"
-            )
+        single_input(self, items)
         task = Task(self._work, self._done, Worth(self._worth), logging.getLogger().getEffectiveLevel())
+        made = result_type(self._work)
         fn = Work(
+            Guard(self, items.element_type, counters=(), remedy=_REMEDY),
             cloudpickle.dumps(task),
             workers=self._workers or _default_workers(items.pipeline),
             timeout=self._timeout,
             attempts=self._attempts,
             retry=(task.worth_retrying, self._wait),
-            step=self.label,
-            asks=_name(self._work),
-            guarded=self._handler is not None,
-            breaker=self._breaker,
-            types=(items.element_type, result_type(self._work)),
+            work_name=_name(self._work),
+            types=(items.element_type, made),
         )
         # Prism can't decode what a key's items in windows of their own become there.
         keyed = items.is_bounded and isinstance(items.windowing.windowfn, GlobalWindows)
         spread = items | "Spread" >> (_ByKey() if keyed else beam.Reshuffle())
-        outputs = spread | "Work" >> beam.ParDo(fn).with_outputs(DEAD, main="results")
-        results = outputs.results | "Results" >> beam.Map(_passed_on).with_output_types(result_type(self._work))
+        results, dead = guarded_outputs(self, spread, fn, {"results": made}, verb="Work", label="ParDo(Work)")
         if self._handler is not None:
-            dead = outputs[DEAD] | "Dead" >> beam.Map(_passed_on).with_output_types(DeadLetter)
-            self._handler.add_error_pcollection(dead)
-        return results
+            report_dead(self, dead | "Dead" >> beam.Map(_passed_on).with_output_types(DeadLetter))
+        return results | "Results" >> beam.Map(_passed_on).with_output_types(made)
 
 
 class _ByKey(beam.PTransform):
@@ -203,17 +199,11 @@ def result_type(work: Any) -> Any:
         return declared
     if isinstance(work, Staged):
         return result_type(work.last)
-    function = work if inspect.isroutine(work) or inspect.isclass(work) else type(work).__call__
-    if inspect.isclass(function):
-        return function
-    try:
-        hint = typing.get_type_hints(function).get("return", Any)
-    except Exception:  # A name that is known to type checkers only.
-        return Any
+    hint = return_hint(work)
+    function = work if inspect.isroutine(work) else type(work).__call__
     if inspect.isgeneratorfunction(function):
         hint = (typing.get_args(hint) or (Any,))[0]
-    beam_type = convert_to_beam_type(hint)
-    return type(None) if beam_type is None else beam_type
+    return beam_type(hint)
 
 
 def _checked(given: Any, what: str) -> None:
@@ -231,7 +221,7 @@ def _name(work: Any) -> str:
 
 def _default_workers(pipeline: Any) -> int:
     runner = type(pipeline.runner).__name__
-    local = runner in _LOCAL or pipeline.options.view_as(PortableOptions).environment_type == "LOOPBACK"
+    local = runner in LOCAL or pipeline.options.view_as(PortableOptions).environment_type == "LOOPBACK"
     if not local:
         return 1
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -11,7 +11,7 @@ queues.py     ReadFromQueue, WriteToQueue, CommitOffsets, DeadLetters
 listing.py    the provider listing, which names them for Beam
 """
 
-from .gathering import Barrier, Dedupe, JoinParts
+from .joining import Barrier, Dedupe, JoinParts
 from .queues import CommitOffsets, DeadLetters, ReadFromQueue, WriteToQueue
 from .routing import Copier, Filter, Merger, Sharder, Splitter
 from .totals import Histogram, Reduce, Sum

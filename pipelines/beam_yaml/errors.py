@@ -1,21 +1,21 @@
 """YAML's `error_handling: {output: errors}`: an output of its own for what failed."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import apache_beam as beam
 import orjson
 from apache_beam.coders import Coder, registry
-from apache_beam.pvalue import PCollection, TaggedOutput
+from apache_beam.pvalue import PCollection
 
-from beam_patterns.transforms import DeadLetter, ElementError
-from beam_patterns.transforms.core.routing import Pattern, shortened
+from beam_patterns.transforms import DeadLetter
+from beam_patterns.transforms.extend import Guard, GuardedPattern, map_elements
 
 from .items import as_message
 
 __all__ = ["Errors", "Guarded", "error_output"]
 
-_DEAD = "dead-letters"
+_REMEDY = "Add error_handling: {output: errors} to send such elements elsewhere."
 
 
 def error_output(error_handling: Any) -> str:
@@ -40,7 +40,7 @@ class Errors:
     def __init__(self, output: str) -> None:
         self._output, self._found = output, list[PCollection]()
 
-    def guard(self, pattern: Pattern) -> Any:
+    def guard(self, pattern: GuardedPattern[Any, Any]) -> Any:
         """The pattern with its failures coming here; without an output for them they fail the run."""
         return pattern.with_error_handler(self) if self._output else pattern
 
@@ -63,7 +63,7 @@ class Errors:
         return {**named, self._output: letters | "Letters" >> beam.Map(_readable, coder).with_output_types(DeadLetter)}
 
 
-class Guarded(Pattern):
+class Guarded(GuardedPattern[PCollection[Any], PCollection[Any]]):
     """A function of each element, with its failures going where a pattern's go."""
 
     def __init__(self, function: Callable[[Any], Any], result_type: Any, step: str) -> None:
@@ -72,32 +72,8 @@ class Guarded(Pattern):
 
     def expand(self, elements: PCollection) -> PCollection:
         """The function's results."""
-        coder = registry.get_coder(elements.element_type)
-        step = beam.ParDo(_Try(self._function, self._step, coder, self._handler is not None))
-        step.label = "Apply"  # Else the class name would be a label.
-        outputs = elements | "Try" >> step.with_outputs(_DEAD, main="good")
-        outputs.good.element_type, outputs[_DEAD].element_type = self._type, DeadLetter
-        if self._handler is not None:
-            self._handler.add_error_pcollection(outputs[_DEAD])
-        return outputs.good
-
-
-class _Try(beam.DoFn):
-    def __init__(self, function: Callable[[Any], Any], step: str, coder: Coder, guarded: bool) -> None:
-        self._function, self._step, self._coder, self._guarded = function, step, coder, guarded
-
-    def process(self, element: Any) -> Iterator[Any]:
-        try:
-            result = self._function(element)
-        except Exception as error:
-            if not self._guarded:
-                raise ElementError(
-                    f"{self._step}: {error}, on {shortened(element)}. "
-                    "Add error_handling: {output: errors} to send such elements elsewhere."
-                ) from error
-            yield TaggedOutput(_DEAD, DeadLetter.of(element, error, step=self._step, coder=self._coder))
-        else:
-            yield result
+        guard = Guard(self, elements.element_type, "the function", remedy=_REMEDY, step=self._step)
+        return map_elements(self, elements, self._function, self._type, guard, verb="Try", label="Apply")
 
 
 def _readable(letter: DeadLetter, coder: Coder | None) -> DeadLetter:

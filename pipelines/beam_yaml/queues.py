@@ -8,9 +8,10 @@ from apache_beam.pvalue import PBegin, PCollection
 from apache_beam.typehints import schemas
 
 from beam_patterns.transforms import DeadLetter, queues
+from beam_patterns.transforms.extend import positions_of, was_read, with_positions
 from beam_patterns.transforms.queues import Message
 
-from .asking import Ask
+from .cel import Ask
 from .errors import Errors, Guarded, error_output
 from .items import as_message, item_of, whole
 
@@ -44,8 +45,7 @@ class ReadFromQueue(beam.PTransform):
         errors = Errors(self._errors)
         messages = begin | self.label >> errors.guard(self._read)
         rows = decoded(messages, self._schema, errors, self.label)
-        rows.read_positions = messages.read_positions  # For CommitOffsets.
-        return errors.beside(rows, messages)
+        return errors.beside(with_positions(rows, *positions_of(messages)), messages)
 
 
 class WriteToQueue(beam.PTransform):
@@ -86,7 +86,7 @@ class CommitOffsets(beam.PTransform):
     def expand(self, inputs: Any) -> PCollection:
         """What has been committed."""
         streams = [inputs] if isinstance(inputs, PCollection) else list(inputs.values())
-        reads = [stream for stream in streams if hasattr(stream, "read_positions")]
+        reads = [stream for stream in streams if was_read(stream)]
         written = tuple([stream for stream in streams if stream not in reads])
         if not reads or not written:
             raise ValueError(

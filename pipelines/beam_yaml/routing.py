@@ -8,7 +8,7 @@ from apache_beam.pvalue import PCollection
 
 from beam_patterns import transforms
 
-from .asking import Ask, Holds, listed, mapped
+from .cel import Ask, Holds, listed, mapped
 from .errors import Errors, error_output
 from .items import item_of, whole
 

@@ -9,7 +9,7 @@ from apache_beam.typehints import Any as AnyType
 
 from beam_patterns import transforms
 
-from .asking import Ask, Merging, asks, listed, mapped
+from .cel import Ask, Merging, asks, listed, mapped
 from .errors import Errors, error_output
 from .items import fields_of, item_of, row_of, row_type, whole
 

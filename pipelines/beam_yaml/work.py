@@ -10,9 +10,9 @@ from apache_beam.pvalue import PCollection
 
 from beam_patterns import transforms
 from beam_patterns.transforms.queues import Message
-from beam_patterns.transforms.workers import Command, HttpWorker
+from beam_patterns.transforms.work import Command, HttpWorker
 
-from .asking import mapped, seconds
+from .cel import mapped, seconds
 from .errors import Errors, error_output
 from .items import as_message, item_of, whole
 from .queues import decoded

@@ -9,15 +9,14 @@ from apache_beam.portability.api import beam_job_api_pb2
 from apache_beam.pvalue import PCollection
 
 from beam_patterns.transforms import DeadLetters
-from beam_patterns.transforms.core.routing import Pattern
+from beam_patterns.transforms.balance import element_counts
+from beam_patterns.transforms.extend import DEAD as DEAD_TAG
+from beam_patterns.transforms.extend import Pattern
 from beam_patterns.transforms.queues import Position, Written
 
-__all__ = ["CONTROL", "DATA", "DEAD", "Edge", "Flow", "Node", "element_counts"]
+__all__ = ["CONTROL", "DATA", "DEAD", "Edge", "Flow", "Node", "counts_of"]
 
 DATA, DEAD, CONTROL = "data", "dead", "control"
-#: Outputs of failed elements, by the tags that patterns and Beam's own transforms give them.
-_DEAD_TAGS = ("dead-letters", "unreadable", "rejected", "bad")
-_ELEMENT_COUNT = "beam:metric:element_count:v1"
 
 
 class Node(NamedTuple):
@@ -53,7 +52,7 @@ class Flow(NamedTuple):
 
     @staticmethod
     def of(pipeline: beam.Pipeline, counts: Mapping[str, int] | None = None) -> "Flow":
-        """The steps of a pipeline; with the counts of `element_counts` on its edges, if it has run."""
+        """The steps of a pipeline; with the counts of `counts_of` on its edges, if it has run."""
         steps = _Steps()
         pipeline.visit(steps)
         ids = pipeline.to_runner_api(return_context=True)[1].pcollections if counts else None
@@ -68,15 +67,9 @@ class Flow(NamedTuple):
         return Flow(nodes, tuple(dict.fromkeys(_without(joints, edges))))
 
 
-def element_counts(result: Any) -> dict[str, int]:
-    """How many elements each PCollection of a finished run had, by its id; empty where the runner does not tell."""
-    counted: dict[str, int] = {}
-    for info in _infos(result):
-        if info.urn == _ELEMENT_COUNT:
-            number = sum((byte & 0x7F) << (7 * place) for place, byte in enumerate(info.payload))
-            # A PCollection between two stages is reported by both.
-            counted[info.labels["PCOLLECTION"]] = max(number, counted.get(info.labels["PCOLLECTION"], 0))
-    return counted
+def counts_of(result: Any) -> dict[str, int]:
+    """The number of elements of each PCollection of a finished run, by its id; empty if the runner reports none."""
+    return element_counts(_infos(result))
 
 
 def _infos(result: Any) -> Any:
@@ -156,13 +149,13 @@ def _edges(steps: _Steps, count: Callable[[PCollection], int | None]) -> Iterato
 
 
 def _kind(pcollection: PCollection, tag: str | None) -> str:
-    if tag in _DEAD_TAGS:
+    if tag == DEAD_TAG:
         return DEAD
     return CONTROL if pcollection.element_type in (Written, Position) else DATA
 
 
 def _name(source: AppliedPTransform, pcollection: PCollection) -> str:
-    named = {tag: output for tag, output in source.outputs.items() if tag not in _DEAD_TAGS}
+    named = {tag: output for tag, output in source.outputs.items() if tag != DEAD_TAG}
     if len(named) < 2:
         return ""
     return next((str(tag) for tag, output in named.items() if output is pcollection and tag is not None), "")

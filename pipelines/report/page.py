@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from html import escape
 from typing import NamedTuple
 
-from beam_patterns.pipelines.launch.balance import Balance, Step
+from beam_patterns.transforms.balance import Balance, Step
 
 from .flow import Flow
 from .letters import Kind

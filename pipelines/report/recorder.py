@@ -13,12 +13,11 @@ from typing import Any
 
 import apache_beam as beam
 
-from beam_patterns.pipelines.launch.balance import Balance
-from beam_patterns.pipelines.launch.options import Options, options_of, shown
-from beam_patterns.transforms.core.times import NAMESPACE, quantile
+from beam_patterns.pipelines.runtime.options import Options, options_of, shown
+from beam_patterns.transforms.balance import TIMES, Balance, quantile
 from beam_patterns.transforms.queues import open_queue
 
-from .flow import Flow, element_counts
+from .flow import Flow, counts_of
 from .letters import LABEL, Gathered
 from .page import Report, Times, render
 from .produced import images_in
@@ -50,7 +49,7 @@ class Recorder:
             summary=(type(self._options).__doc__ or "").strip(),
             started=datetime.fromtimestamp(self._started, UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
             seconds=time.time() - self._started,
-            flow=flow_of(self._pipeline, element_counts(result) if result else None),
+            flow=flow_of(self._pipeline, counts_of(result) if result else None),
             balance=balance,
             kinds=self._letters.kinds,
             kinds_known=self._letters.known,
@@ -88,7 +87,7 @@ def _times(balance: Balance, counters: Counters) -> dict[str, Times]:
     buckets: dict[str, Counter[int]] = defaultdict(Counter)
     labels = sorted((step.label for step in balance.steps), key=len, reverse=True)
     for (place, namespace, name), items in counters.items():
-        if namespace == NAMESPACE:
+        if namespace == TIMES:
             owner = next((label for label in labels if f"{place}/".startswith(f"{label}/")), place)
             buckets[owner][int(name)] += items
     return {label: Times(quantile(found, 0.5), quantile(found, 0.95)) for label, found in buckets.items()}

@@ -7,8 +7,8 @@ from pathlib import Path
 import apache_beam as beam
 from apache_beam.transforms.error_handling import ErrorHandler
 
-from beam_patterns.pipelines.launch.options import Options, option, queue
-from beam_patterns.pipelines.launch.run import Ended, Places, launch
+from beam_patterns.pipelines.runtime.options import Options, option, queue
+from beam_patterns.pipelines.runtime.run import Ended, Places, launch
 from beam_patterns.transforms import DeadLetters, Filter, Splitter
 from beam_patterns.transforms.queues import CommitOffsets, Message, ReadFromQueue, WriteToQueue
 

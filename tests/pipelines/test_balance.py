@@ -8,8 +8,8 @@ from apache_beam.metrics.execution import MetricKey, MetricResult
 from apache_beam.metrics.metricbase import MetricName
 from apache_beam.transforms.error_handling import ErrorHandler
 
-from beam_patterns.pipelines.launch.balance import Balance, Step, interim_of
 from beam_patterns.transforms import Copier, DeadLetters, Filter, Merger, Splitter
+from beam_patterns.transforms.balance import Balance, Step, interim_of
 from beam_patterns.transforms.queues import Message, ReadFromQueue, WriteToQueue, open_queue
 
 

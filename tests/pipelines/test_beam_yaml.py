@@ -11,8 +11,8 @@ from apache_beam.yaml.yaml_transform import YamlTransform
 
 from beam_patterns import transforms
 from beam_patterns.pipelines import beam_yaml
-from beam_patterns.pipelines.__main__ import main
 from beam_patterns.pipelines.beam_yaml.listing import TRANSFORMS
+from beam_patterns.pipelines.cli.main import main
 from beam_patterns.testing.collect import Collect
 from beam_patterns.transforms import DeadLetter
 from beam_patterns.transforms.queues import Message, open_queue

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from beam_patterns.pipelines.__main__ import main, pipelines
+from beam_patterns.pipelines.cli.main import main, pipelines
 
 from .signups import ROOT, VERIFY, WELCOME, Place, confirmation, signup
 
@@ -60,7 +60,7 @@ def test_list_shows_each_pipeline_with_its_summary(capsys: pytest.CaptureFixture
 
 def test_the_list_needs_no_beam() -> None:
     code = (
-        "import sys; from beam_patterns.pipelines.__main__ import main; main(['list']); "
+        "import sys; from beam_patterns.pipelines.cli.main import main; main(['list']); "
         "sys.exit('apache_beam' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0

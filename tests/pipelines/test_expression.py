@@ -4,8 +4,8 @@ import pickle
 
 import pytest
 
-from beam_patterns.pipelines.launch.expression import CONDITION, KEY, Expression, bound
-from beam_patterns.pipelines.launch.item import cases, condition, item_of, key
+from beam_patterns.pipelines.cel.expression import CONDITION, KEY, Expression, bound
+from beam_patterns.pipelines.cel.item import cases, condition, item_of, key
 from beam_patterns.transforms.queues import Message
 
 

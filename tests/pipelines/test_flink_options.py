@@ -3,8 +3,8 @@
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from beam_patterns.pipelines.launch import flink
-from beam_patterns.pipelines.launch.flink import FlinkOptions, make_stream_live
+from beam_patterns.pipelines.runtime import flink
+from beam_patterns.pipelines.runtime.flink import FlinkOptions, make_stream_live
 from tests.pipelines import toy
 from tests.servers import free_port
 

@@ -17,10 +17,10 @@ import pytest
 from PIL import Image
 
 from beam_patterns.pipelines.image_tagging import ImageTaggingOptions, build, run
-from beam_patterns.pipelines.images.album import Album, ChangedError
-from beam_patterns.pipelines.images.pictures import BrokenImageError, read
-from beam_patterns.pipelines.images.vehicles import find_vehicles
-from beam_patterns.pipelines.images.work import Deleter, blurrer, tagger
+from beam_patterns.pipelines.parts.images.album import Album, ChangedError
+from beam_patterns.pipelines.parts.images.pictures import BrokenImageError, read
+from beam_patterns.pipelines.parts.images.vehicles import find_vehicles
+from beam_patterns.pipelines.parts.images.work import Deleter, blurrer, tagger
 from beam_patterns.pipelines.report.flow import DATA, Flow
 from tests.servers import wait_until
 

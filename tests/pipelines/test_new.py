@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from beam_patterns.pipelines.__main__ import main
-from beam_patterns.pipelines.scaffold.my_flow import MyFlowOptions
+from beam_patterns.pipelines.cli.main import main
+from beam_patterns.pipelines.cli.scaffold.my_flow import MyFlowOptions
 
 _BIN = Path(sys.executable).parent
 
@@ -59,7 +59,7 @@ def test_a_file_is_a_pipeline_for_every_command(
 def test_a_file_started_by_its_path_runs_as_the_module_of_its_name(tmp_path: Path) -> None:
     (tmp_path / "named_flow.py").write_text(
         "if __name__ == '__main__':\n"
-        "    from beam_patterns.pipelines.launch.script import run_as_module\n"
+        "    from beam_patterns.pipelines.cli.script import run_as_module\n"
         "    run_as_module(__file__, package='')\n"
         "def run(argv=None):\n"
         "    import sys\n"

@@ -13,10 +13,10 @@ import pytest
 from apache_beam.testing.util import assert_that, equal_to
 from apache_beam.transforms.error_handling import ErrorHandler
 
-from beam_patterns.pipelines.mail import open_outbox
 from beam_patterns.pipelines.new_user_signup import new_user_signup
-from beam_patterns.pipelines.signup.records import check_confirmation, check_pending, check_signup
-from beam_patterns.pipelines.signup.texts import Texts
+from beam_patterns.pipelines.parts.mail import open_outbox
+from beam_patterns.pipelines.parts.signup.records import check_confirmation, check_pending, check_signup
+from beam_patterns.pipelines.parts.signup.texts import Texts
 from beam_patterns.transforms import DeadLetters
 from beam_patterns.transforms.queues import Message
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions, WorkerOptions
 
-from beam_patterns.pipelines.launch.options import Options, duration, option, options_of, queue, switch
+from beam_patterns.pipelines.runtime.options import Options, duration, option, options_of, queue, switch
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

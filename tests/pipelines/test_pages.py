@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from beam_patterns.pipelines.images.album import Album
-from beam_patterns.pipelines.images.summary import write_summary
-from beam_patterns.pipelines.images.work import blurrer, tagger
+from beam_patterns.pipelines.parts.images.album import Album
+from beam_patterns.pipelines.parts.images.summary import write_summary
+from beam_patterns.pipelines.parts.images.work import blurrer, tagger
 from beam_patterns.transforms import DeadLetter
 from beam_patterns.transforms.queues import Message
 from tests.servers import wait_until

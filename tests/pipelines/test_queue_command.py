@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from beam_patterns.pipelines.__main__ import main
+from beam_patterns.pipelines.cli.main import main
 from tests.servers import wait_until
 from tests.servers.kafka import Cluster
 from tests.servers.pubsub import Service

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from beam_patterns.pipelines import replay_dead_letters
-from beam_patterns.pipelines.replay.letters import REPLAYS, identity, replays
+from beam_patterns.pipelines.parts.replay.letters import REPLAYS, identity, replays
 from beam_patterns.transforms import DeadLetter
 from beam_patterns.transforms.queues import MESSAGE_ID, Message, open_queue
 

@@ -14,13 +14,13 @@ import apache_beam as beam
 import pytest
 from apache_beam.transforms.error_handling import ErrorHandler
 
-from beam_patterns.pipelines import __main__ as command_line
 from beam_patterns.pipelines import new_user_signup, replay_dead_letters
+from beam_patterns.pipelines.cli import main as command_line
+from beam_patterns.pipelines.cli.show import show
 from beam_patterns.pipelines.report import outline
 from beam_patterns.pipelines.report.flow import CONTROL, DATA, DEAD, Edge, Flow, Node, element_counts
 from beam_patterns.pipelines.report.layout import Layout
 from beam_patterns.pipelines.report.produced import images_in
-from beam_patterns.pipelines.report.show import show
 from beam_patterns.transforms import DeadLetter, DeadLetters, Join, WorkQueue
 from beam_patterns.transforms.queues import Message, open_queue
 

@@ -16,11 +16,11 @@ import pytest
 from apache_beam.metrics import Metrics
 from rich.console import Console
 
-from beam_patterns.pipelines.launch.counts import Counts, DirectRunner
-from beam_patterns.pipelines.launch.failures import sentence
-from beam_patterns.pipelines.launch.progress import Busy, Pace, watched
+from beam_patterns.pipelines.runtime.counts import Counts, DirectRunner
+from beam_patterns.pipelines.runtime.failures import sentence
+from beam_patterns.pipelines.runtime.progress import Busy, Pace, watched
 from beam_patterns.transforms import ElementError, WorkQueue
-from beam_patterns.transforms.core.totals import NAMESPACE, READ, TO_READ
+from beam_patterns.transforms.base.totals import NAMESPACE, READ, TO_READ
 from beam_patterns.transforms.queues import Message, QueueError, ReadFromQueue, open_queue
 from tests.servers import prism, wait_until
 
@@ -286,7 +286,7 @@ def test_a_terminal_shows_stages_and_busy_steps_while_the_run_goes_on() -> None:
 
 
 def test_other_outputs_get_plain_lines(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("beam_patterns.pipelines.launch.progress._PLAIN_TICK", 0.05)
+    monkeypatch.setattr("beam_patterns.pipelines.runtime.progress._PLAIN_TICK", 0.05)
     screen = io.StringIO()
     with watched(Console(file=screen), _Half()):
         deadline = time.monotonic() + 10

@@ -13,7 +13,7 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 
-from beam_patterns.pipelines.sales import charts
+from beam_patterns.pipelines.parts.sales import charts
 from beam_patterns.pipelines.sales_report import run
 
 HEAD = "placed_at,region,product,quantity,amount\n"

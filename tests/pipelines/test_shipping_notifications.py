@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from beam_patterns.pipelines.shipping.notices import Notices
+from beam_patterns.pipelines.parts.shipping.notices import Notices
 from beam_patterns.pipelines.shipping_notifications import TOKEN, ShippingNotificationsOptions
 from beam_patterns.transforms.queues import Message
 from tests.servers import wait_until

@@ -17,9 +17,9 @@ from apache_beam.transforms.window import TimestampedValue
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beam_patterns.pipelines.launch.queues import messages_of
-from beam_patterns.pipelines.telemetry.events import Event
-from beam_patterns.pipelines.telemetry.rollup import RollUp
+from beam_patterns.pipelines.parts.telemetry.events import Event
+from beam_patterns.pipelines.parts.telemetry.rollup import RollUp
+from beam_patterns.pipelines.runtime.queues import messages_of
 from beam_patterns.pipelines.telemetry_rollup import TelemetryRollupOptions, build, run, telemetry_rollup
 from beam_patterns.transforms.queues import Message, open_queue
 from tests.running import Lists, Run

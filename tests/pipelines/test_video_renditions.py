@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from beam_patterns.pipelines.video.folders import OutputFolders
-from beam_patterns.pipelines.video.renditions import Probe, Renderer
-from beam_patterns.pipelines.video.rungs import FHD, MOBILE, RUNGS, UHD
+from beam_patterns.pipelines.parts.video.folders import OutputFolders
+from beam_patterns.pipelines.parts.video.renditions import Probe, Renderer
+from beam_patterns.pipelines.parts.video.rungs import FHD, MOBILE, RUNGS, UHD
 from beam_patterns.pipelines.video_renditions import run
 
 from .videos import (

@@ -7,10 +7,10 @@ from urllib.parse import unquote
 
 import pytest
 
-from beam_patterns.pipelines.video.folders import OutputFolders
-from beam_patterns.pipelines.video.frames import shots
-from beam_patterns.pipelines.video.source import BrokenVideoError, opened
-from beam_patterns.pipelines.video.thumbnails import Thumbnailer
+from beam_patterns.pipelines.parts.video.folders import OutputFolders
+from beam_patterns.pipelines.parts.video.frames import shots
+from beam_patterns.pipelines.parts.video.source import BrokenVideoError, opened
+from beam_patterns.pipelines.parts.video.thumbnails import Thumbnailer
 from beam_patterns.pipelines.video_thumbnails import VideoThumbnailsOptions, run
 
 from .videos import (

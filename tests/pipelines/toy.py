@@ -10,10 +10,10 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.metrics import Metrics
 
-from beam_patterns.pipelines.launch.options import Options, option, queue
-from beam_patterns.pipelines.launch.run import Ended, Places, launch
+from beam_patterns.pipelines.runtime.options import Options, option, queue
+from beam_patterns.pipelines.runtime.run import Ended, Places, launch
 from beam_patterns.transforms import Filter
-from beam_patterns.transforms.core.routing import Pattern
+from beam_patterns.transforms.base.routing import Pattern
 from beam_patterns.transforms.queues import CommitOffsets, Message, QueueError, ReadFromQueue, WriteToQueue, open_queue
 
 _NUMBERS = itertools.count()

@@ -9,7 +9,7 @@ import apache_beam as beam
 import pytest
 
 from beam_patterns.pipelines import work_queue
-from beam_patterns.pipelines.launch import queue_command
+from beam_patterns.pipelines.cli import queue as queue_command
 from beam_patterns.transforms import WorkQueue
 from beam_patterns.transforms.queues import (
     MESSAGE_ID,
@@ -20,9 +20,9 @@ from beam_patterns.transforms.queues import (
     WriteToQueue,
     open_queue,
 )
-from beam_patterns.transforms.queues.file_items import FileItems
+from beam_patterns.transforms.queues.files.queue.items import FileItems
 from beam_patterns.transforms.queues.queue import UnreadableError
-from beam_patterns.transforms.workers import Command
+from beam_patterns.transforms.work import Command
 from tests.queues.test_files import Shelf
 from tests.running import Run
 

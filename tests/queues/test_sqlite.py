@@ -21,8 +21,8 @@ from beam_patterns.transforms.queues import (
     ReadFromQueue,
     WriteToQueue,
     open_queue,
-    sqlite_database,
 )
+from beam_patterns.transforms.queues.sqlite.queue import database as sqlite_database
 
 from .other_user import error_of, locked_folder
 from .test_message import messages

@@ -10,9 +10,9 @@ import pytest
 from google.cloud.dataflow_v1beta3 import ContainerSpec, ParameterType, TemplateMetadata
 from google.protobuf.json_format import MessageToDict, ParseDict
 
-from beam_patterns.pipelines.__main__ import main, pipelines
-from beam_patterns.pipelines.launch.metadata import metadata_of, table_of
-from beam_patterns.pipelines.launch.templates import rendered
+from beam_patterns.pipelines.cli.main import main, pipelines
+from beam_patterns.pipelines.cli.metadata import metadata_of, table_of
+from beam_patterns.pipelines.cli.templates import rendered
 from tests.pipelines.test_options import Example
 
 ROOT = Path(__file__).parents[2]
@@ -165,5 +165,5 @@ def test_the_command_in_the_documentation_gives_parameters_that_the_template_has
 
 def test_make_templates_runs_what_is_tested_here() -> None:
     dry = subprocess.run(["make", "--dry-run", "templates"], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert "-m beam_patterns.pipelines.launch.templates" in dry.stdout
-    assert sys.modules["beam_patterns.pipelines.launch.templates"]
+    assert "-m beam_patterns.pipelines.cli.templates" in dry.stdout
+    assert sys.modules["beam_patterns.pipelines.cli.templates"]

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from beam_patterns.transforms.queues import Message
-from beam_patterns.transforms.workers import Command, CommandError, PermanentError
+from beam_patterns.transforms.work import Command, CommandError, PermanentError
 
 
 class Order(NamedTuple):

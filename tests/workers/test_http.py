@@ -13,7 +13,7 @@ import pytest
 
 from beam_patterns.transforms import WorkQueue
 from beam_patterns.transforms.queues import MESSAGE_ID, Message
-from beam_patterns.transforms.workers import HttpBusyError, HttpError, HttpRefusedError, HttpWorker, PermanentError
+from beam_patterns.transforms.work import HttpBusyError, HttpError, HttpRefusedError, HttpWorker, PermanentError
 from tests.test_work_queue import counters, run_of
 
 ORDER = Message(b'{"order": 7}', source=("orders", 0, 7))

@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 from apache_beam.internal import cloudpickle
 
-from beam_patterns.transforms.workers.pool import Lease, Pool, PoolError
-from beam_patterns.transforms.workers.task import Job, Task
+from beam_patterns.transforms.work.pool import Lease, Pool, PoolError
+from beam_patterns.transforms.work.task import Job, Task
 from tests import working
 from tests.servers import wait_until
 

@@ -3,11 +3,14 @@
 See docs/queues.md for the kinds of queue and their parameters.
 """
 
-from ..core.message import MESSAGE_ID, Message
+from ..base.errors import QueueError, UnreadableError
+from ..base.message import MESSAGE_ID, Message
 from .commit import CommitOffsets
-from .queue import Position, Queue, QueueError, QueueUri, open_queue
+from .queue import Position, Queue, Rejected, Split, Writer
 from .read import ReadFromQueue
-from .write import WriteToQueue, Written
+from .registry import open_queue
+from .uri import QueueUri
+from .write import WriteToQueue, Written, as_message
 
 __all__ = [
     "MESSAGE_ID",
@@ -18,7 +21,12 @@ __all__ = [
     "QueueError",
     "QueueUri",
     "ReadFromQueue",
+    "Rejected",
+    "Split",
+    "UnreadableError",
     "WriteToQueue",
+    "Writer",
     "Written",
+    "as_message",
     "open_queue",
 ]

@@ -8,8 +8,8 @@ from apache_beam.pvalue import AsIter, PCollection
 from apache_beam.transforms.window import GlobalWindows
 from apache_beam.typehints import Tuple
 
+from .positions import positions_of
 from .queue import Position, Queue
-from .read import positions_of
 
 __all__ = ["CommitOffsets"]
 

@@ -4,8 +4,9 @@ import threading
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
-from ..core.message import Message
-from .queue import Position, Queue, QueueUri, Rejected, Split, Writer
+from ..base.message import Message
+from .queue import Position, Queue, Rejected, Split, Writer
+from .uri import QueueUri
 
 __all__ = ["MemoryQueue"]
 

@@ -1,60 +1,22 @@
-"""What a kind of queue must offer, and how a URI finds it. One kind, one file; the rest knows only this."""
+"""What a kind of queue must offer. Everything else in the package knows only this."""
 
-import importlib
-import re
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
-from urllib.parse import parse_qsl, unquote, urlsplit
 
 import apache_beam as beam
 
-from ..core.coders import RecordCoder
-from ..core.message import Message
+from ..base.coders import RecordCoder
+from ..base.errors import QueueError, UnreadableError
+from ..base.message import Message
+from .uri import QueueUri
 
-__all__ = [
-    "Position",
-    "Queue",
-    "QueueError",
-    "QueueUri",
-    "Rejected",
-    "Split",
-    "UnreadableError",
-    "Writer",
-    "open_queue",
-]
+__all__ = ["Position", "Queue", "Rejected", "Split", "Writer"]
 
-#: Where each scheme is implemented; modules are imported when a URI asks for them.
-_KINDS = {
-    "file": "files:file_queue",
-    "gs": "files:file_queue",
-    "http": "http:HttpQueue",
-    "https": "http:HttpQueue",
-    "kafka": "kafka:KafkaQueue",
-    "memory": "memory:MemoryQueue",
-    "pubsub": "pubsub:PubSubQueue",
-    "sqlite": "sqlite:SqliteQueue",
-}
 #: Seconds between two looks at a queue that has nothing new.
 _POLL = 0.5
-_EXAMPLE = "kafka://host:9092/topic?group=name, sqlite:///path/queues.db?topic=name&group=name, /data/*.jsonl"
-
-
-class QueueError(Exception):
-    """A queue can't be reached, read or written: one sentence that names the queue, the setting and the fix."""
-
-
-class UnreadableError(QueueError):
-    """A part of a queue holds something else than messages (a truncated file): the part, for the dead letters."""
-
-    def __init__(self, sentence: str, payload: bytes = b"", offset: int | None = None) -> None:
-        super().__init__(sentence)
-        self.payload, self.offset = payload, offset
-
-    def __reduce__(self) -> Any:
-        return UnreadableError, (str(self), self.payload, self.offset)
 
 
 @RecordCoder.register
@@ -79,49 +41,6 @@ class Rejected(NamedTuple):
 
     message: Message
     error: Exception
-
-
-class QueueUri(NamedTuple):
-    """A queue's address, parsed: scheme://host/path?name=value.
-
-    >>> QueueUri.parse("kafka://a:9092,b:9092/orders?group=shipping").params["group"]
-    'shipping'
-    """
-
-    text: str
-    scheme: str
-    host: str
-    path: str
-    params: Mapping[str, str]
-
-    @staticmethod
-    def parse(text: str) -> "QueueUri":
-        """The parts of a URI; a plain path is a file."""
-        if not isinstance(text, str) or not text:
-            raise ValueError(f"a queue is named by a URI, not {text!r}; for instance {_EXAMPLE}")
-        if "://" not in text:
-            return QueueUri(text, "file", "", text, {})
-        parts = urlsplit(text)
-        if "@" in parts.netloc:
-            shown = re.sub(r"//[^@/]*@", "//...@", text)
-            raise ValueError(
-                f"the queue {shown} has a user name or password in it, which would end up in logs; "
-                "put credentials into a settings file or the environment"
-            )
-        path = text.partition("://")[2].partition("?")[0] if parts.scheme == "file" else parts.path
-        if parts.scheme == "file":
-            path = unquote(path.removeprefix("localhost"))
-        elif parts.scheme == "gs":
-            path = text.partition("?")[0]
-        return QueueUri(text, parts.scheme, parts.netloc, path, dict(parse_qsl(parts.query, keep_blank_values=True)))
-
-    def only(self, *known: str) -> None:
-        """Refuses parameters that this kind of queue does not have: a misspelt one must not be silently ignored."""
-        for name in self.params:
-            if name not in known:
-                raise ValueError(
-                    f"the queue {self.text} has an unknown parameter {name!r}; known are {', '.join(known) or 'none'}"
-                )
 
 
 class Writer(ABC):
@@ -222,16 +141,3 @@ class Queue(ABC):
     def write_transform(self) -> beam.PTransform | None:
         """A transform of this kind's own, PCollection[Message] -> PCollection[Written], for more than a Writer can."""
         return None
-
-
-def open_queue(uri: str) -> Queue:
-    """The queue that a URI names. Checks the URI, does not connect."""
-    parsed = QueueUri.parse(uri)
-    place = _KINDS.get(parsed.scheme)
-    if place is None:
-        raise ValueError(
-            f"the queue {uri} starts with {parsed.scheme}://, which is none of {', '.join(sorted(_KINDS))}; "
-            f"for instance {_EXAMPLE}"
-        )
-    module, name = place.split(":")
-    return getattr(importlib.import_module(f".{module}", __package__), name)(parsed)

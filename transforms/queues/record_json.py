@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from ..dead_letters import DeadLetter
+from ..base.dead_letter import DeadLetter
 
 __all__ = ["attributes_from_json", "attributes_to_json", "letter_from_json", "letter_to_json"]
 

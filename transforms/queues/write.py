@@ -13,19 +13,18 @@ from apache_beam.pvalue import PCollection, TaggedOutput
 from apache_beam.typehints import List
 from apache_beam.utils.windowed_value import WindowedValue
 
-from ..core.batches import Aside, batch_type_of, with_asides
-from ..core.coders import RecordCoder
-from ..core.counters import step_counters
-from ..core.message import Message
-from ..core.routing import ElementError, Pattern, shortened
-from ..core.times import Times
-from ..dead_letters import DeadLetter
-from .queue import Queue, Writer, open_queue
+from ..base.batches import batch_type_of
+from ..base.coders import RecordCoder
+from ..base.dead_letter import DeadLetter
+from ..base.guard import DEAD, Guard, GuardedStep, apply_guarded, dead_outputs, shortened
+from ..base.message import Message
+from ..base.pattern import GuardedPattern
+from .queue import Queue, Writer
+from .registry import open_queue
 
 __all__ = ["WriteToQueue", "Written", "as_message"]
 
-_REJECTED = "rejected"
-#: Single elements are handed to a queue so many at a time.
+#: Number of single elements that are handed to a queue at once.
 _GATHERED = 1000
 
 
@@ -37,7 +36,7 @@ class Written(NamedTuple):
     messages: int
 
 
-class WriteToQueue(Pattern):
+class WriteToQueue(GuardedPattern[PCollection[Any], PCollection[Written]]):
     """Writes messages to a queue and says what has been written.
 
     ```
@@ -79,18 +78,13 @@ class WriteToQueue(Pattern):
         """What has been written."""
         own = self._queue.write_transform()
         batch_type = batch_type_of(elements) or List[elements.element_type]
-        # A file keeps a dead letter's fields apart; the other queues take it as the message it stands for.
+        # A file keeps a dead letter's fields apart; the other queues take it as the message that it stands for.
         record = DeadLetter if own and elements.element_type is DeadLetter else Message
-        form = _Convert if own else _Write
-        step = beam.ParDo(form(self._queue, self.label, self._handler is not None, batch_type, record))
-        step.label = "Messages"  # Else the class name would be a label.
-        outputs = elements | ("Convert" if own else "Send") >> step.with_outputs(_REJECTED, main="main")
-        with_asides(step)
-        outputs.main.element_type = record if own else Written
-        outputs[_REJECTED].element_type = DeadLetter
-        if self._handler is not None:
-            self._handler.add_error_pcollection(outputs[_REJECTED])
-        return outputs.main | "Write" >> own if own else outputs.main
+        guard = Guard(self, Message, counters=("in", "out", "dead"))
+        fn = (_Convert if own else _Write)(guard, self._queue, batch_type, record)
+        types = {"main": record if own else Written}
+        (main,) = apply_guarded(self, elements, fn, types, verb="Convert" if own else "Send", label="Messages")
+        return main | "Write" >> own if own else main
 
 
 def as_message(element: Any) -> Message:
@@ -106,34 +100,29 @@ def as_message(element: Any) -> Message:
     return Message(orjson.dumps(element._asdict() if hasattr(element, "_asdict") else element)).with_id()
 
 
-class _Convert(beam.DoFn):
+class _Convert(GuardedStep):
     """Elements to messages, a batch at a time, or one by one as they come.
 
-    The SDK would gather single elements into batches, but then it loses what the step before emits when its bundle
+    The SDK would gather single elements into batches, but then it loses what the step upstream emits when its bundle
     finishes (seen in 2.77: BatchElements into a DoFn that has `process_batch` only).
     """
 
-    def __init__(self, queue: Queue, step: str, guarded: bool, batch_type: Any, record: type) -> None:
-        self._queue, self._step, self._guarded, self._batch_type = queue, step, guarded, batch_type
-        self._record = record
-
-    def start_bundle(self) -> None:
-        self._in, self._out, self._dead = step_counters("WriteToQueue", ("in", "out", "dead"))
+    def __init__(self, guard: Guard, queue: Queue, batch_type: Any, record: type) -> None:
+        super().__init__(guard)
+        self._queue, self._batch_type, self._record = queue, batch_type, record
 
     def process(self, element: Any) -> Iterator[Any]:
         messages, letters = self._messages((element,))
-        self._out.inc(len(messages))
+        self._guard.count({"out": len(messages)})
         yield from messages
-        for letter in letters:
-            yield TaggedOutput(_REJECTED, letter)
+        yield from (TaggedOutput(DEAD, letter) for letter in letters)
 
     def process_batch(self, batch: Any) -> Iterator[Any]:
         messages, letters = self._messages(batch)
-        self._out.inc(len(messages))
+        self._guard.count({"out": len(messages)})
         if messages:
             yield messages
-        if letters:
-            yield TaggedOutput(_REJECTED, Aside(letters))
+        yield from dead_outputs(letters)
 
     def infer_output_type(self, unused_input_type: Any) -> Any:
         return self._record
@@ -149,27 +138,22 @@ class _Convert(beam.DoFn):
 
     def _messages(self, batch: Any) -> tuple[list[Message], list[DeadLetter]]:
         elements = batch.to_pylist() if isinstance(batch, pa.Table) else batch
-        self._in.inc(len(elements))
         if self._record is Message and _are_messages(elements):
-            with suppress(TypeError, ValueError):  # What can't be fitted is found below, one by one.
-                return list(map(self._queue.fitted, Message.with_ids(elements))), []
-        messages, letters = list[Message](), list[DeadLetter]()
-        convert = self._convert
-        for element in elements:
-            try:
-                messages.append(convert(element))
-            except Exception as error:
-                letters.append(self._refused(element, error))
+            with suppress(TypeError, ValueError):  # What does not fit is found below, one by one.
+                messages = list(map(self._queue.fitted, Message.with_ids(elements)))
+                self._taken(len(elements))
+                return messages, []
+        messages, letters, _ = self._guard.results(map(self._convert, elements), elements, self._complaint)
+        self._guard.count({"dead": len(letters)})
+        self._taken(len(elements))
         return messages, letters
 
-    def _refused(self, element: Any, error: Exception) -> DeadLetter:
-        if self._guarded:
-            self._dead.inc()
-            return DeadLetter.of(element, error, step=self._step)
-        raise ElementError(
-            f"{self._step}: {self._queue} can't take {shortened(element)}: {error}. "
-            "Add .with_error_handler(...) to send such elements to a dead-letter queue."
-        ) from error
+    def _taken(self, elements: int) -> None:
+        self._guard.count({"in": elements})
+        self._guard.passed(elements)
+
+    def _complaint(self, element: Any, error: Exception) -> str:
+        return f"{self._queue} can't take {shortened(element)}: {error}"
 
 
 class _Write(_Convert):
@@ -179,7 +163,7 @@ class _Write(_Convert):
 
     def start_bundle(self) -> None:
         super().start_bundle()
-        self._open, self._took, self._times = 0, 0.0, Times()
+        self._open, self._took = 0, 0.0
         self._held = defaultdict[Any, list[Any]](list)
 
     def process(
@@ -202,16 +186,15 @@ class _Write(_Convert):
         self._took += perf_counter() - began
         self._open += taken
         self._last = (timestamp, [window])
-        for letter in letters:
-            yield TaggedOutput(_REJECTED, letter)
-        # Said before it is durable, but nobody hears it unless this bundle ends well.
+        yield from (TaggedOutput(DEAD, letter) for letter in letters)
+        # Emitted before the flush: downstream sees it only if the bundle commits.
         yield Written(str(self._queue), taken)
 
     def _written(self, batch: Any, writer: Writer) -> tuple[int, list[DeadLetter]]:
         if _are_messages(batch):
             with suppress(TypeError, ValueError):  # One has, say, a str for its value: it is found below, one by one.
                 writer.write_with_ids(batch)
-                self._in.inc(len(batch))
+                self._taken(len(batch))
                 return len(batch), []
         messages, letters = self._messages(batch)
         writer.write(messages)
@@ -225,10 +208,13 @@ class _Write(_Convert):
             return
         began = perf_counter()
         rejected = self._writer.flush()
-        self._times.note(self._took + perf_counter() - began, self._open)
-        self._out.inc(self._open - len(rejected))
-        for message, error in rejected:
-            yield TaggedOutput(_REJECTED, WindowedValue(self._refused(message, error), *self._last))
+        self._guard.times.note(self._took + perf_counter() - began, self._open)
+        self._guard.count({"out": self._open - len(rejected), "dead": len(rejected)})
+        for number, (message, error) in enumerate(rejected):
+            # The queue does not say where among the written messages the rejected ones were: assume evenly.
+            at = (number - len(rejected)) * self._open // len(rejected)
+            letter = self._guard.letter(message, error, at, self._complaint(message, error))
+            yield TaggedOutput(DEAD, WindowedValue(letter, *self._last))
 
     def infer_output_type(self, unused_input_type: Any) -> Any:
         return Written

@@ -1,0 +1,1 @@
+"""CEL, Google's Common Expression Language: the one home of conditions and keys given as text."""

@@ -1,0 +1,138 @@
+"""The command line: beam-patterns list, run NAME ..., new NAME, template NAME ..., queue COMMAND URI and others.
+
+python -m beam_patterns.pipelines NAME ... is the same as beam-patterns run NAME ...; a file, my_flow.py, is a NAME too.
+"""
+
+import ast
+import difflib
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from types import ModuleType
+
+from beam_patterns.pipelines.cli.script import hush_imports, module_at
+
+__all__ = ["main", "pipelines"]
+
+_HERE = Path(__file__).parent.parent
+_USAGE = """\
+usage: beam-patterns list               the pipelines there are
+       beam-patterns run NAME [...]     runs one; beam-patterns run NAME --help explains its options
+       beam-patterns show NAME [...]    its flow as text and as Mermaid, without running it
+       beam-patterns template NAME ...  the Dataflow Flex Template that runs it, for --image IMAGE
+       beam-patterns new NAME [...]     a pipeline of your own to begin with, its test and its template's metadata
+       beam-patterns queue COMMAND URI  create, publish, listen, peek, count, lag, copy
+       beam-patterns providers          the listing by which pipelines in Beam YAML find the patterns
+       beam-patterns --version"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a command; returns the exit code."""
+    try:
+        code = _main(argv)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # The reader has seen enough, as with `| head`.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _main(argv: Sequence[str] | None) -> int:
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments in (["run"], ["show"], ["template"]):
+        return _refuse(f"{arguments[0]} needs the name of a pipeline: {', '.join(pipelines())}")
+    if arguments[:1] == ["run"]:
+        arguments = arguments[1:]
+    match arguments:
+        case ["list"]:
+            _list()
+        case ["--version"]:
+            print(f"beam-patterns {version('beam-patterns')}")
+        case [] | ["--help" | "-h"] | ["show" | "template", "--help" | "-h"]:
+            print(_USAGE)
+        case ["show", name, *rest]:
+            return _show(name, rest)
+        case ["template", name, *rest]:
+            return _template(name, rest)
+        case ["new", *rest]:
+            return _new(rest)
+        case ["queue", *rest]:
+            return _queue(rest)
+        case ["providers"]:
+            hush_imports()
+            print(importlib.import_module("beam_patterns.pipelines.beam_yaml.listing").providers(), end="")
+        case [name, *rest]:
+            return _run(name, rest)
+    return 0
+
+
+def pipelines() -> dict[str, str]:
+    """All pipelines with their summary lines, read without importing them: Beam takes seconds."""
+    files = sorted(_HERE.glob("[!_]*.py"))
+    return {file.stem: (ast.get_docstring(ast.parse(file.read_bytes())) or "").partition("\n")[0] for file in files}
+
+
+def _show(name: str, argv: list[str]) -> int:
+    try:
+        module = _pipeline(name)
+        print(importlib.import_module("beam_patterns.pipelines.cli.show").show(module, argv))
+    except ValueError as error:
+        return _refuse(str(error))
+    return 0
+
+
+def _template(name: str, argv: list[str]) -> int:
+    try:
+        module = _pipeline(name)
+        return importlib.import_module("beam_patterns.pipelines.cli.templates").main(module, argv)
+    except ValueError as error:
+        return _refuse(str(error))
+
+
+def _run(name: str, argv: list[str]) -> int:
+    try:
+        module = _pipeline(name)
+    except ValueError as error:
+        return _refuse(str(error))
+    return module.run(argv)
+
+
+def _pipeline(name: str) -> ModuleType:
+    """The module of one of our pipelines, or of a file of the user's own."""
+    if not name.endswith(".py") and name not in pipelines():
+        near = difflib.get_close_matches(name, pipelines(), n=1)
+        hint = f"did you mean {near[0]}?" if near else "see beam-patterns list"
+        raise ValueError(f"there is no pipeline {name!r}; {hint}")
+    hush_imports()
+    return module_at(name) if name.endswith(".py") else importlib.import_module(f"beam_patterns.pipelines.{name}")
+
+
+def _new(argv: list[str]) -> int:
+    hush_imports()
+    try:
+        return importlib.import_module("beam_patterns.pipelines.cli.new").main(argv)
+    except (ValueError, OSError) as error:
+        return _refuse(str(error))
+
+
+def _queue(argv: list[str]) -> int:
+    try:
+        hush_imports()
+        return importlib.import_module("beam_patterns.pipelines.cli.queue").main(argv)
+    except KeyboardInterrupt:  # Listening ends so, and importing Beam takes seconds too.
+        return 130
+
+
+def _list() -> None:
+    known = pipelines()
+    width = max(map(len, known))
+    for name, summary in known.items():
+        print(f"{name:<{width}}  {summary}")
+
+
+def _refuse(sentence: str) -> int:
+    print(sentence, file=sys.stderr)
+    return 2

@@ -1,0 +1,141 @@
+"""What others are told of a pipeline's options: Dataflow in a template's metadata, people in a table."""
+
+import dataclasses
+import inspect
+import re
+import shlex
+import typing
+from types import ModuleType
+from typing import Any
+
+from apache_beam.version import __version__ as beam_version
+
+from ..runtime.options import (
+    Option,
+    Options,
+    any_source,
+    duration,
+    prefix,
+    queue,
+    queues,
+    shown,
+    source,
+    sources,
+    switch,
+)
+
+__all__ = ["container_spec", "metadata_of", "options_class", "table_of"]
+
+#: What Dataflow's workers can reach; a file or database of one machine is out of their sight.
+_REMOTE_QUEUE = r"(kafka|pubsub|gs|https?)://.+"
+_REMOTE_QUEUES = rf"{_REMOTE_QUEUE}(\s+{_REMOTE_QUEUE})+"
+_REMOTE_PREFIX = r"(kafka|pubsub|gs)://[^?]+"
+_REMOTE_EXAMPLE = "kafka://broker:9092/topic?group=name or pubsub://project/name"
+_REGEXES = {
+    queue: _REMOTE_QUEUE,
+    any_source: _REMOTE_QUEUE,
+    source: _REMOTE_QUEUE,
+    queues: _REMOTE_QUEUES,
+    sources: _REMOTE_QUEUES,
+    prefix: _REMOTE_PREFIX,
+    duration: r"\d+(\.\d+)?[smhd]",
+}
+_QUEUES = frozenset(_REGEXES) - {duration}
+_TYPES = {switch: "BOOLEAN", int: "NUMBER", float: "NUMBER"}
+#: For terminals, or set by Dataflow itself.
+_ELSEWHERE = frozenset({"runner", "quiet", "traceback", "report"})
+
+
+def options_class(module: ModuleType) -> type[Options]:
+    """The options of a pipeline: what its `build` takes."""
+    _, parameter = inspect.signature(module.build).parameters
+    return typing.get_type_hints(module.build)[parameter]
+
+
+def container_spec(name: str, kind: type[Options], image: str) -> dict[str, Any]:
+    """The file in Cloud Storage that a Flex Template is: one image launches the job and is its workers'."""
+    return {
+        "image": image,
+        "metadata": metadata_of(name, kind),
+        "sdkInfo": {"language": "PYTHON", "version": beam_version},
+        "defaultEnvironment": {"sdkContainerImage": image},
+    }
+
+
+def metadata_of(name: str, kind: type[Options]) -> dict[str, Any]:
+    """A Flex Template's metadata; ValueError for a pipeline that is bound to one machine."""
+    if kind.local:
+        raise ValueError(f"{name} can't run on Dataflow: {kind.local}")
+    return {
+        "name": _label(name),
+        "description": inspect.getdoc(kind),
+        **_modes(kind),
+        "parameters": [_parameter(field) for field in _fields(kind)],
+    }
+
+
+def _modes(kind: type[Options]) -> dict[str, Any]:
+    if not kind.streams:
+        return {"streaming": False}
+    # Queues promise at least once in any case; within the job a repetition would only hurt a total.
+    default = {} if kind.totals else {"defaultStreamingMode": "AT_LEAST_ONCE"}
+    return {"streaming": True, "supportsAtLeastOnce": not kind.totals, "supportsExactlyOnce": True, **default}
+
+
+def _fields(kind: type[Options]) -> list["dataclasses.Field[Any]"]:
+    left_out = _ELSEWHERE if kind.streams else _ELSEWHERE | {"streaming"}
+    own = [field for field in dataclasses.fields(kind) if field.name not in left_out]
+    return sorted(own, key=lambda field: field.default is not dataclasses.MISSING)
+
+
+def _parameter(field: "dataclasses.Field[Any]") -> dict[str, Any]:
+    about: Option = field.metadata["option"]
+    required = field.default is dataclasses.MISSING
+    regex = about.pattern or _REGEXES.get(about.type)
+    told: dict[str, Any] = {
+        "name": field.name,
+        "label": _label(field.name),
+        "helpText": f"{about.help} Example: {_example(about, regex)}",
+        "groupName": "Queues" if about.type in _QUEUES else "Required" if required else "Optional",
+        "paramType": "ENUM" if about.choices else _TYPES.get(about.type, "TEXT"),
+        "isOptional": not required,
+    }
+    if not required and not about.secret and (default := _default(field.default)):
+        told["defaultValue"] = default
+    if about.choices:
+        told["enumOptions"] = [{"value": choice, "label": _label(choice)} for choice in about.choices]
+    if regex:
+        # What is optional may be left empty.
+        told["regexes"] = [f"^{regex}$" if required else f"^({regex})?$"]
+    return told
+
+
+def _default(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else shown(value)
+
+
+def _example(about: Option, regex: str | None = None) -> str:
+    """Without the quotes that a shell needs; examples of queues are often of one machine."""
+    example = " ".join(shlex.split(about.example))
+    return _REMOTE_EXAMPLE if regex == _REMOTE_QUEUE and not re.fullmatch(regex, example) else example
+
+
+def _label(name: str) -> str:
+    return name.replace("_", " ").capitalize()
+
+
+def table_of(kind: type[Options]) -> str:
+    """The options as rows of a Markdown table; those that every pipeline has are left out."""
+    common = {field.name for field in dataclasses.fields(Options)}
+    own = [field for field in dataclasses.fields(kind) if field.name not in common]
+    rows = ["| option | what it says | default | example |", "|---|---|---|---|"]
+    return "\n".join([*rows, *map(_row, sorted(own, key=lambda field: field.default is not dataclasses.MISSING))])
+
+
+def _row(field: "dataclasses.Field[Any]") -> str:
+    about: Option = field.metadata["option"]
+    default = "required" if field.default is dataclasses.MISSING else ""
+    if not default and not about.secret and (value := _default(field.default)):
+        default = f"`{value}`"
+    cells = (f"`--{field.name}`", about.help, default, f"`{_example(about)}`")
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

@@ -1,0 +1,1 @@
+"""What belongs to single flows, a folder each."""

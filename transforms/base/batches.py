@@ -1,0 +1,83 @@
+"""Beam's batches as the patterns need them: in which form a PCollection arrives, and side batches."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import apache_beam as beam
+import pyarrow as pa
+from apache_beam.pvalue import PCollection
+from apache_beam.typehints.batch import BatchConverter
+
+__all__ = ["SideBatch", "ViewedBatch", "allow_side_batches", "batch_type_of", "rows_of"]
+
+#: Elements of a batch that are measured for the runner's byte counts.
+_SAMPLE = 10
+
+
+class SideBatch(list[Any]):
+    """A batch for a tagged output whose elements are not of the DoFn's own type: dead letters, positions."""
+
+
+class ViewedBatch(list[Any]):
+    """A batch with its elements' views, so that the next pattern with the same view does not make them again."""
+
+    def __init__(self, view: Any) -> None:
+        super().__init__()
+        self.view, self.views = view, list[Any]()
+
+
+def batch_type_of(elements: PCollection) -> Any:
+    """The batches in which a PCollection arrives, List[T] or pa.Table; None if its producer yields single elements."""
+    transform = elements.producer.transform if elements.producer else None
+    converter = getattr(getattr(transform, "fn", None), "output_batch_converter", None)
+    return converter.batch_type if converter else None
+
+
+def rows_of(table: pa.Table, element_type: Any) -> list[Any]:
+    """A table's rows, as elements of the type."""
+    row_type = getattr(element_type, "user_type", element_type)
+    columns = [column.to_pylist() for column in table.columns]
+    names = table.column_names
+    return [row_type(**dict(zip(names, values, strict=True))) for values in zip(*columns, strict=True)]
+
+
+def allow_side_batches(step: beam.ParDo) -> None:
+    """Lets an applied ParDo that yields batches yield `SideBatch`es too.
+
+    Beam has one batch converter for all outputs of a DoFn, and would measure and take apart everything with it.
+    """
+    converter = getattr(step.fn, "output_batch_converter", None)
+    if converter is not None:
+        step.fn.output_batch_converter = _WithSideBatches(converter)
+
+
+class _WithSideBatches(BatchConverter):
+    """Equal to the converter that it wraps, so consumers still take the batches as they are."""
+
+    def __init__(self, inner: BatchConverter) -> None:
+        super().__init__(inner.batch_type, inner.element_type)
+        self._inner = inner
+
+    def __reduce__(self) -> Any:
+        # In another process an Arrow converter makes its element type again from its schema, and so must this one.
+        return _WithSideBatches, (self._inner,)
+
+    def produce_batch(self, elements: Any) -> Any:
+        return self._inner.produce_batch(elements)
+
+    def explode_batch(self, batch: Any) -> Iterator[Any]:
+        return iter(batch) if isinstance(batch, SideBatch) else self._inner.explode_batch(batch)
+
+    def combine_batches(self, batches: Any) -> Any:
+        return self._inner.combine_batches(batches)
+
+    def get_length(self, batch: Any) -> int:
+        return len(batch)
+
+    def estimate_byte_size(self, batch: Any) -> int:
+        if isinstance(batch, SideBatch):
+            return len(batch)
+        if isinstance(batch, list) and len(batch) > _SAMPLE:  # Beam would encode a hundred elements of each batch.
+            some = batch[:: len(batch) // _SAMPLE]
+            return self._inner.estimate_byte_size(some) * len(batch) // len(some)
+        return self._inner.estimate_byte_size(batch)

@@ -1,0 +1,34 @@
+"""Errors made for people: one sentence that names what is wrong, with which value, and the fix."""
+
+from typing import Any
+
+__all__ = ["BreakerError", "ElementError", "QueueError", "UnreadableError"]
+
+
+class ElementError(RuntimeError):
+    """User code failed on an element, and no error handler was given."""
+
+
+class BreakerError(RuntimeError):
+    """Most items fail the same way: the fault is not in the items, so the run was stopped."""
+
+
+class QueueError(Exception):
+    """A queue can't be reached, read or written."""
+
+
+class UnreadableError(QueueError):
+    """A part of a queue does not hold messages, such as a truncated file.
+
+    Args:
+        sentence: what is wrong and where.
+        payload: the part's bytes, for the dead letter.
+        offset: where the part begins, if that is not where the split begins.
+    """
+
+    def __init__(self, sentence: str, payload: bytes = b"", offset: int | None = None) -> None:
+        super().__init__(sentence)
+        self.payload, self.offset = payload, offset
+
+    def __reduce__(self) -> Any:
+        return UnreadableError, (str(self), self.payload, self.offset)

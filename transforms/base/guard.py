@@ -1,0 +1,245 @@
+"""The guard around user code: a failed element becomes a dead letter, or fails the run with a sentence.
+
+Every step that runs user code, or that reads or writes what may be broken, is a `GuardedStep` with a `Guard`, and is
+applied by `apply_guarded`. The dead letter, the error, the breaker, the counters and the times are written here, once.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.coders import Coder, registry
+from apache_beam.pvalue import PCollection, TaggedOutput
+
+from .batches import SideBatch, allow_side_batches
+from .breaker import Failures
+from .dead_letter import DeadLetter
+from .errors import ElementError, UnreadableError
+from .metrics import Times, step_counters
+
+__all__ = [
+    "DEAD",
+    "RESERVED",
+    "Guard",
+    "GuardedStep",
+    "OneByOne",
+    "apply_guarded",
+    "dead_outputs",
+    "guarded_outputs",
+    "report_dead",
+    "shortened",
+]
+
+#: Tag of the output for dead letters, which no branch of a user can have as its name.
+DEAD = "dead-letters"
+#: Names of the counters that every pattern may have, which no branch of a user can have as its name.
+RESERVED = ("in", "out", "dropped", "dead")
+_REMEDY = "Add .with_error_handler(...) to send such elements to a dead-letter queue."
+
+
+class Guard:
+    """What a step does with elements on which user code fails. Made by the launcher, pickled to the workers.
+
+    Args:
+        pattern: the pattern that the step belongs to: its label, its handler and its breaker.
+        element_type: type of the elements, whose coder encodes the dead letter's payload.
+        user_code: name of the user's function in error messages.
+        counters: which of the reserved counters the step has, and names of more.
+        counted_as: namespace of the counters, by default the pattern's class.
+        step: label in dead letters, by default the pattern's.
+        remedy: what to do when there is no handler.
+    """
+
+    def __init__(
+        self,
+        pattern: Any,
+        element_type: Any,
+        user_code: str = "the function",
+        *,
+        counters: Sequence[str] = RESERVED,
+        counted_as: str = "",
+        step: str = "",
+        remedy: str = _REMEDY,
+    ) -> None:
+        self.step, self.handled = step or pattern.label, getattr(pattern, "_handler", None) is not None
+        self._breaker = getattr(pattern, "_breaker", None)
+        self._element_type, self._user_code, self._remedy = element_type, user_code, remedy
+        self._namespace, self._names = counted_as or type(pattern).__name__, tuple(counters)
+
+    def setup(self) -> None:
+        """Makes what can't be pickled. Call this in the DoFn's `setup`."""
+        self._coder = registry.get_coder(self._element_type)
+        self._failures = Failures(self._breaker, self.step) if self._breaker else None
+
+    def start_bundle(self) -> None:
+        """Takes the counters. Call this in the DoFn's `start_bundle`, where Beam knows the step (see metrics.py)."""
+        self._counters = dict(zip(self._names, step_counters(self._namespace, self._names), strict=True))
+        self.times = Times()
+
+    def letter(
+        self, element: Any, error: Exception, at: int = 0, complaint: str = "", coder: Coder | None = None
+    ) -> DeadLetter:
+        """Returns the dead letter of a failed element. Raises ElementError if the pattern has no handler.
+
+        Args:
+            element: the element.
+            error: what user code raised.
+            at: number of items that the step has handled since `passed` was last called, for the breaker.
+            complaint: what is wrong, for ElementError, where "raised an error on this element" does not say it.
+            coder: encodes the element, if it is not of the step's element type.
+        """
+        return self.noted(self.record(element, error, complaint, coder), at)
+
+    def record(self, element: Any, error: Exception, complaint: str = "", coder: Coder | None = None) -> DeadLetter:
+        """As `letter`, before the breaker has counted it: for steps that know more about the failure."""
+        if not self.handled:
+            raise self._refusal(element, error, complaint) from error
+        return DeadLetter.of(element, error, step=self.step, coder=coder or self._coder)
+
+    def noted(self, letter: DeadLetter, at: int = 0) -> DeadLetter:
+        """Returns the letter after the breaker has counted it. Raises BreakerError if it is one too many."""
+        if self._failures is not None:
+            self._failures.note(letter, at)
+        return letter
+
+    def passed(self, items: int) -> None:
+        """Tells the breaker that the step is done with these items, failed ones included."""
+        if self._failures is not None:
+            self._failures.passed(items)
+
+    def count(self, numbers: Mapping[str, int]) -> None:
+        """Adds to the counters with these names; those that the step does not have are left out."""
+        for name, number in numbers.items():
+            if name in self._counters:
+                self._counters[name].inc(number)
+
+    def results(
+        self,
+        calls: Iterator[Any],
+        elements: Sequence[Any],
+        complaint: Callable[[Any, Exception], str] = lambda element, error: "",
+    ) -> tuple[list[Any], list[DeadLetter], set[int]]:
+        """Runs an iterator of calls, one per element: their results, dead letters, and indices of failed elements.
+
+        The iterator goes on after an element that failed, so the guard costs nothing and repeats no call.
+        """
+        results, letters, failed = list[Any](), list[DeadLetter](), set[int]()
+        while len(results) + len(failed) < len(elements):
+            try:
+                results.extend(calls)
+                if len(results) + len(failed) < len(elements):
+                    raise StopIteration("raised by user code")  # Only counting tells it from the end of the iterator.
+            except Exception as error:
+                at = len(results) + len(failed)
+                letters.append(self.letter(elements[at], error, at, complaint(elements[at], error)))
+                failed.add(at)
+        return results, letters, failed
+
+    def _refusal(self, element: Any, error: Exception, complaint: str) -> Exception:
+        if isinstance(error, UnreadableError):  # A sentence for people already.
+            return error
+        raised = complaint or f"{self._user_code} raised {type(error).__name__}: {error}, on {shortened(element)}"
+        return ElementError(f"{self.step}: {raised}. {self._remedy}")
+
+
+class GuardedStep(beam.DoFn):
+    """A DoFn with a guard."""
+
+    def __init__(self, guard: Guard) -> None:
+        self._guard = guard
+
+    def setup(self) -> None:
+        self._guard.setup()
+
+    def start_bundle(self) -> None:
+        self._guard.start_bundle()
+
+
+class OneByOne(GuardedStep):
+    """Calls a function of each element. Counts are handed to Beam once per bundle."""
+
+    def __init__(self, guard: Guard, function: Callable[[Any], Any]) -> None:
+        super().__init__(guard)
+        self._function = function
+
+    def start_bundle(self) -> None:
+        super().start_bundle()
+        self._next_function = self._guard.times.sampling(self._function)
+        self._total = self._moved = self._letters = 0
+
+    def process(self, element: Any) -> Sequence[Any]:
+        self._total += 1
+        try:
+            result = self._next_function()(element)
+        except Exception as error:
+            letter = self._guard.letter(element, error, self._total - 1)
+            self._letters += 1
+            return (TaggedOutput(DEAD, letter),)
+        if self._drops(result):
+            return ()
+        self._moved += 1
+        return (result,)
+
+    def _drops(self, result: Any) -> bool:
+        """Whether a result is dropped."""
+        return False
+
+    def finish_bundle(self) -> Any:
+        dropped = self._total - self._moved - self._letters
+        self._guard.count({"in": self._total, "out": self._moved, "dropped": dropped, "dead": self._letters})
+        self._guard.passed(self._total)
+
+
+def apply_guarded(
+    pattern: Any, elements: Any, fn: beam.DoFn, types: Mapping[str, Any], *, verb: str, label: str
+) -> list[PCollection]:
+    """Applies a guarded DoFn: returns its outputs, and sends the dead letters to the pattern's handler.
+
+    Args:
+        pattern: the pattern.
+        elements: its input.
+        fn: the DoFn.
+        types: element types by the name of the output, the main output first.
+        verb: label of the step.
+        label: label of the ParDo in it; else Beam writes the DoFn's class into the graph, and labels are a contract.
+    """
+    *outputs, letters = guarded_outputs(pattern, elements, fn, types, verb=verb, label=label)
+    report_dead(pattern, letters)
+    return outputs
+
+
+def guarded_outputs(
+    pattern: Any, elements: Any, fn: beam.DoFn, types: Mapping[str, Any], *, verb: str, label: str
+) -> list[PCollection]:
+    """The outputs of a guarded DoFn, the dead letters last."""
+    if getattr(pattern, "_breaker", None) is not None and pattern._handler is None:
+        raise ValueError(
+            f"{pattern.label}: .with_breaker(...) needs .with_error_handler(...): "
+            "without a handler the first failure ends the run"
+        )
+    first, *others = types  # The main output costs a little less than a tagged one.
+    step = beam.ParDo(fn)
+    step.label = label
+    outputs = elements | verb >> step.with_outputs(DEAD, *others, main=first)
+    allow_side_batches(step)
+    for name, element_type in {**types, DEAD: DeadLetter}.items():
+        outputs[name].element_type = element_type
+    return [outputs[name] for name in (*types, DEAD)]
+
+
+def report_dead(pattern: Any, letters: PCollection) -> None:
+    """Sends dead letters to the pattern's handler, if it has one."""
+    if getattr(pattern, "_handler", None) is not None:
+        pattern._handler.add_error_pcollection(letters)
+
+
+def dead_outputs(letters: list[DeadLetter]) -> Iterator[TaggedOutput]:
+    """What a DoFn that yields batches yields for the dead letters of a batch."""
+    if letters:
+        yield TaggedOutput(DEAD, SideBatch(letters))
+
+
+def shortened(element: Any) -> str:
+    """An element's `repr` for an error message, at most 500 characters of it."""
+    text = repr(element)
+    return text if len(text) <= 500 else f"{text[:500]}... ({len(text):,} characters)"

@@ -1,0 +1,69 @@
+"""Base classes of all patterns."""
+
+import copy
+from collections.abc import Callable
+from typing import Any, Self, TypeVar
+
+import apache_beam as beam
+from apache_beam.pvalue import PCollection
+from apache_beam.transforms.error_handling import ErrorHandler
+
+from .breaker import Breaker
+
+__all__ = ["GuardedPattern", "Pattern", "ViewedPattern", "single_input"]
+
+In = TypeVar("In")
+Out = TypeVar("Out")
+
+
+class Pattern(beam.PTransform[In, Out]):
+    """A transform that counts what it does, and whose `.with_*` methods return a changed copy."""
+
+    def _with(self, **changes: Any) -> Self:
+        changed = copy.copy(self)
+        for name, value in changes.items():
+            setattr(changed, name, value)
+        return changed
+
+
+class GuardedPattern(Pattern[In, Out]):
+    """A pattern that runs user code, or reads or writes what may be broken: elements may fail one by one."""
+
+    _handler: ErrorHandler | None = None
+    _breaker: Breaker | None = None
+
+    def with_error_handler(self, handler: ErrorHandler | None) -> Self:
+        """Sends failed elements to this handler as DeadLetters; without a handler the first failure fails the run."""
+        return self._with(_handler=handler)
+
+    def with_breaker(self, share: float = 0.5, of_last: int = 1000) -> Self:
+        """Stops the run when this share of the last `of_last` items failed the same way: a broken deployment.
+
+        Each worker counts for itself. What was written stays; what was not committed is read again by the next run.
+        Needs an error handler: without one the first failure ends the run.
+        """
+        return self._with(_breaker=Breaker.of(share, of_last))
+
+
+class ViewedPattern(GuardedPattern[In, Out]):
+    """A pattern whose user code sees a view of the element, while the element itself passes on."""
+
+    _view: Callable[[Any], Any] | None = None
+
+    def with_view(self, view: Callable[[Any], Any]) -> Self:
+        """Calls user code with `view(element)`, made once per element: `.with_view(Message.json)`.
+
+        A pattern downstream of a Filter with the same view gets the Filter's views, so user code must not change them.
+        """
+        if not callable(view):
+            raise TypeError(f"with_view takes a function of one element, such as Message.json, not {view!r}")
+        return self._with(_view=view)
+
+
+def single_input(pattern: beam.PTransform, elements: Any) -> None:
+    """Raises TypeError unless a pattern of one input was given one PCollection."""
+    if not isinstance(elements, PCollection):
+        raise TypeError(
+            f"{type(pattern).__name__} takes one PCollection, not {type(elements).__name__}; "
+            "gather several with Merger() first"
+        )

@@ -1,0 +1,8 @@
+"""Names of Beam's runners that work on this machine."""
+
+__all__ = ["IN_PROCESS", "LOCAL"]
+
+#: Runners whose workers are threads of the launching process.
+IN_PROCESS = ("DirectRunner", "SwitchingDirectRunner", "FnApiRunner", "BundleBasedDirectRunner")
+#: Runners whose workers are on the launching machine.
+LOCAL = (*IN_PROCESS, "PrismRunner")

@@ -1,0 +1,1 @@
+"""What Reduce, Sum and Histogram share."""

@@ -1,0 +1,206 @@
+"""How a histogram's values are merged: into bins, or into a sketch of quantiles."""
+
+import functools
+import math
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterator
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from apache_beam.typehints import Union
+
+from ..base.columns import Selector
+from .bins import Bins, Quantiles, new_sketch
+from .merge import Collector, Merge
+from .sums import SumCollector
+
+__all__ = ["InBins", "Sketched"]
+
+
+class _Distribution(Merge):
+    kind: type
+
+    def check(self, value: Any) -> Any:
+        if isinstance(value, self.kind):
+            return value
+        if value is None or (isinstance(value, float) and math.isnan(value)):
+            return None
+        if not isinstance(value, int | float | Decimal | Fraction):
+            raise TypeError(f"the value {value!r} is neither a number nor a {self.kind.__name__}")
+        return value
+
+    def result_type(self, unused_value_type: Any) -> Any:
+        return self.kind
+
+    def partial_type(self, unused_value_type: Any) -> Any:
+        return Union[int, float, self.kind]
+
+
+class InBins(_Distribution):
+    """Exact counts between edges."""
+
+    kind = Bins
+
+    def __init__(self, edges: tuple[Any, ...]) -> None:
+        self._edges = edges
+
+    def check(self, value: Any) -> Any:
+        """The number of the bin, or bins."""
+        value = super().check(value)
+        if isinstance(value, Bins) and value.edges != self._edges:
+            raise ValueError(f"these bins have the edges {value.edges}, not {self._edges}")
+        return value if value is None or isinstance(value, Bins) else bisect_right(self._edges, value)
+
+    def gather(self, values: list[Any]) -> Bins:
+        return self.extract_output(functools.reduce(self.add_input, values, self.create_accumulator()))
+
+    def collector(self, key: Selector, value: Selector) -> Collector:
+        return _BinCollector(key.single, self._edges)
+
+    def create_accumulator(self) -> list[Any]:
+        return [0] * (len(self._edges) + 1)
+
+    def add_input(self, counts: list[Any], value: Any) -> list[Any]:
+        if isinstance(value, Bins):
+            return [a + b for a, b in zip(counts, value.counts, strict=True)]
+        counts[value] += 1
+        return counts
+
+    def merge_accumulators(self, accumulators: Any) -> list[Any]:
+        return [sum(counts) for counts in zip(*accumulators, strict=True)]
+
+    def extract_output(self, counts: list[Any]) -> Bins:
+        return Bins(self._edges, tuple(counts))
+
+
+class _BinCollector(Collector):
+    """Rows per key and bin, by columns."""
+
+    def __init__(self, single_key: bool, edges: tuple[Any, ...]) -> None:
+        self._single, self._edges = single_key, edges
+        self._counts = SumCollector(single_key=False, single_value=True)
+
+    @property
+    def size(self) -> int:  # type: ignore[override]
+        """Groups held."""
+        return self._counts.size
+
+    def add(self, keys: list[pa.ChunkedArray], values: list[pa.ChunkedArray]) -> int:
+        """Counts a batch."""
+        column = values[0]
+        whole = pa.types.is_integer(column.type)
+        if not whole and not pa.types.is_floating(column.type):
+            raise TypeError(f"a column of {column.type} is counted by rows")
+        kept = pc.is_valid(column) if whole else pc.fill_null(pc.invert(pc.is_nan(column)), False)
+        numbers = column.filter(kept).to_numpy().astype(np.int64 if whole else np.float64, copy=False)
+        places = np.searchsorted(_thresholds(self._edges, whole), numbers, side="right")
+        ones = pa.chunked_array([pa.repeat(pa.scalar(1, pa.int64()), len(numbers))])
+        return self._counts.add([*(key.filter(kept) for key in keys), pa.chunked_array([places])], [ones])
+
+    def pairs(self) -> Iterator[tuple[Any, Any]]:
+        """A histogram per key."""
+        found: dict[Any, list[int]] = defaultdict(lambda: [0] * (len(self._edges) + 1))
+        for (*key, place), count in self._counts.pairs():
+            found[key[0] if self._single else tuple(key)][place] = count
+        for whole, counts in found.items():
+            yield whole, Bins(self._edges, tuple(counts))
+
+
+def _thresholds(edges: tuple[Any, ...], whole: bool) -> Any:
+    """The least number of a column's kind that is not below each edge: as Python compares, nothing is rounded."""
+    if whole:
+        return np.array([math.ceil(edge) for edge in edges], np.int64)
+    near = [(float(edge), edge) for edge in edges]
+    return np.array([number if number >= edge else math.nextafter(number, math.inf) for number, edge in near])
+
+
+class Sketched(_Distribution):
+    """Quantiles within an error."""
+
+    kind = Quantiles
+
+    def __init__(self, error: float) -> None:
+        self._error = error
+
+    def check(self, value: Any) -> Any:
+        value = super().check(value)
+        return value if value is None or isinstance(value, Quantiles) else float(value)
+
+    def gather(self, values: list[Any]) -> Quantiles:
+        return self.extract_output(functools.reduce(self.add_input, values, self.create_accumulator()))
+
+    def collector(self, key: Selector, value: Selector) -> Collector:
+        return _SketchCollector(key.single, self._error)
+
+    def create_accumulator(self) -> "_Live":
+        return _Live(new_sketch(self._error))
+
+    def add_input(self, live: "_Live", value: Any) -> "_Live":
+        if isinstance(value, Quantiles):
+            live.sketch.merge(value.opened())
+        else:
+            live.sketch.update(value)
+        return live
+
+    def merge_accumulators(self, accumulators: Any) -> "_Live":
+        first, *others = accumulators
+        for live in others:
+            first.sketch.merge(live.sketch)
+        return first
+
+    def extract_output(self, live: "_Live") -> Quantiles:
+        return Quantiles(live.sketch.serialize())
+
+
+class _Live:
+    """A sketch that is being filled, and can be pickled: with fan-out Beam sends accumulators as they are."""
+
+    def __init__(self, sketch: Any) -> None:
+        self.sketch = sketch
+
+    def __reduce__(self) -> Any:
+        return _revived, (self.sketch.serialize(),)
+
+
+def _revived(sketch: bytes) -> _Live:
+    return _Live(Quantiles(sketch).opened())
+
+
+class _SketchCollector(Collector):
+    """A sketch per key, fed by columns."""
+
+    def __init__(self, single_key: bool, error: float) -> None:
+        self._single, self._error = single_key, error
+        self._sketches: dict[Any, Any] = {}
+
+    @property
+    def size(self) -> int:  # type: ignore[override]
+        """Sketches held; each is a thousand times a number's size, so they count for more."""
+        return len(self._sketches) * 100
+
+    def add(self, keys: list[pa.ChunkedArray], values: list[pa.ChunkedArray]) -> int:
+        """Sketches a batch."""
+        numbers = values[0].cast(pa.float64())
+        known = pc.fill_null(pc.invert(pc.is_nan(numbers)), False)
+        table = pa.table({f"k{i}": key for i, key in enumerate(keys)} | {"v": numbers}).filter(known)
+        names = table.column_names[:-1]
+        groups = table.group_by(names, use_threads=False).aggregate([("v", "list")])
+        columns = [groups[name].to_pylist() for name in names]
+        lists = groups["v_list"].combine_chunks() if groups.num_rows else pa.array([], pa.list_(pa.float64()))
+        for index, key in enumerate(zip(*columns, strict=True)):
+            whole = key[0] if self._single else key
+            if whole not in self._sketches:
+                self._sketches[whole] = new_sketch(self._error)
+            self._sketches[whole].update(lists[index].values.to_numpy())
+        return table.num_rows
+
+    def pairs(self) -> Iterator[tuple[Any, Any]]:
+        """A sketch per key."""
+        for key, sketch in self._sketches.items():
+            yield key, Quantiles(sketch.serialize())
+        self._sketches = {}

@@ -1,0 +1,1 @@
+"""What Join stands on: the barrier, and items that wait for their parts."""

@@ -1,0 +1,205 @@
+"""Items that wait for their parts, in state, with timers."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+from apache_beam.coders import Coder, FastPrimitivesCoder, registry
+from apache_beam.pvalue import PCollection, TaggedOutput
+from apache_beam.transforms.timeutil import TimeDomain
+from apache_beam.transforms.userstate import BagStateSpec, ReadModifyWriteStateSpec, TimerSpec, on_timer
+from apache_beam.typehints import Any as AnyType
+from apache_beam.typehints import Tuple
+from apache_beam.utils.timestamp import Duration
+
+from ..base.coders import RecordCoder
+from ..base.guard import DEAD, Guard, GuardedStep, apply_guarded
+from ..base.keyed import keyed
+
+__all__ = ["Joined", "LatePartError", "MissingPartsError", "checked_expectation", "join_groups"]
+
+
+@RecordCoder.register
+class Joined(NamedTuple):
+    """An item with its parts."""
+
+    key: Any
+    """Which item."""
+    parts: dict[str, Any]
+    """The elements, by the name of the part they are, sorted by name."""
+    missing: tuple[str, ...]
+    """The names of the parts that were not there at the deadline; "1 of 3" where only their number is known."""
+
+
+class MissingPartsError(Exception):
+    """An item lacked parts at its deadline."""
+
+
+class LatePartError(Exception):
+    """A part came after its item had passed without it."""
+
+
+def join_groups(
+    pattern: Any, streams: dict[str, PCollection], key: Callable[[Any], Any], part: Any, expected: Any
+) -> PCollection:
+    """One Joined per item."""
+    coders = [registry.get_coder(stream.element_type) for stream in streams.values()]
+    parts = [
+        keyed(pattern, stream, key, _Part(i, name, part, expected, coders[i]), _PART, f"Part {name}".rstrip())
+        for i, (name, stream) in enumerate(streams.items())
+    ]
+    gathered = parts[0] if len(parts) == 1 else tuple(parts) | "Gather" >> beam.Flatten()
+    guard = Guard(pattern, AnyType, counters=("out", "dropped", "dead", "duplicates", "late"), remedy=_REMEDY)
+    fn = _Await(guard, coders, pattern._partial, pattern._deadline)
+    return apply_guarded(pattern, gathered, fn, {"joined": Joined}, verb="Await parts", label="Items")[0]
+
+
+def checked_expectation(expected: Any) -> int | tuple[str, ...]:
+    """A number of parts, or their names. Raises ValueError for anything else."""
+    if isinstance(expected, int) and not isinstance(expected, bool) and expected >= 1:
+        return expected
+    if isinstance(expected, tuple | list | set | frozenset) and expected and all(isinstance(n, str) for n in expected):
+        return tuple(sorted(set(expected)))
+    raise ValueError(f"the parts expected are a number of at least 1 or a list of names, not {expected!r}")
+
+
+_REMEDY = (
+    "Add .with_partial_groups() to let such an item pass, or .with_error_handler(...) to send its parts to a "
+    "dead-letter queue."
+)
+#: Name, what is expected, number of the input, the element.
+_PART = Tuple[str, AnyType, int, bytes]
+
+
+class _Part:
+    """What the state keeps of an element."""
+
+    def __init__(self, number: int, name: str, part: Any, expected: Any, coder: Coder) -> None:
+        self._number, self._name, self._part, self._coder = number, name, part, coder
+        self._expected = expected
+
+    def __call__(self, element: Any) -> tuple[str, Any, int, bytes]:
+        name = self._name if self._part is None else self._part(element)
+        if not isinstance(name, str):
+            raise TypeError(f"part=... names a part by a string, not {name!r}")
+        expected = self._expected
+        if callable(expected):
+            said = expected(element)
+            expected = None if said is None else checked_expectation(said)
+        return name, expected, self._number, self._coder.encode(element)
+
+
+class _Seen(NamedTuple):
+    """What is known of an item: as a plain tuple in the state."""
+
+    status: str = "waiting"
+    names: tuple[str, ...] = ()
+    expected: int | tuple[str, ...] | None = None
+
+    def missing(self) -> tuple[str, ...]:
+        if self.expected is None:
+            return ("unknown: no part said how many there are",)
+        if isinstance(self.expected, int):
+            lacking = self.expected - len(self.names)
+            return (f"{lacking} of {self.expected}",) if lacking > 0 else ()
+        return tuple([name for name in self.expected if name not in self.names])
+
+
+class _Await(GuardedStep):
+    SEEN = ReadModifyWriteStateSpec("seen", FastPrimitivesCoder())
+    PARTS = BagStateSpec("parts", FastPrimitivesCoder())
+    DEADLINE = TimerSpec("deadline", TimeDomain.WATERMARK)
+    FORGET = TimerSpec("forget", TimeDomain.WATERMARK)
+
+    def __init__(self, guard: Guard, coders: list[Coder], partial: bool, deadline: float | None) -> None:
+        super().__init__(guard)
+        self._coders, self._partial = coders, partial
+        self._deadline = None if deadline is None else Duration.of(deadline)
+
+    def process(
+        self,
+        item: Any,
+        timestamp: Any = beam.DoFn.TimestampParam,
+        window: Any = beam.DoFn.WindowParam,
+        seen: Any = beam.DoFn.StateParam(SEEN),
+        parts: Any = beam.DoFn.StateParam(PARTS),
+        deadline: Any = beam.DoFn.TimerParam(DEADLINE),
+        forget: Any = beam.DoFn.TimerParam(FORGET),
+    ) -> Iterator[Any]:
+        key, (name, expected, number, encoded) = item
+        known = _Seen(*(seen.read() or ()))
+        self._guard.passed(1)
+        if name in known.names:
+            self._guard.count({"duplicates": 1})
+            return
+        if known.status != "waiting":
+            yield from self._came_late(key, name, self._coders[number].decode(encoded), number)
+            return
+        if not known.names:
+            deadline.set(self._until(timestamp, window))
+        known = known._replace(names=(*known.names, name), expected=known.expected or expected)
+        parts.add((name, number, encoded))
+        if not known.missing():
+            yield self._joined(key, parts, ())
+            known = self._close(known, "complete", timestamp, window, parts, forget)
+            deadline.clear()
+        seen.write(tuple(known))
+
+    @on_timer(DEADLINE)
+    def too_late(
+        self,
+        key: Any = beam.DoFn.KeyParam,
+        fired: Any = beam.DoFn.TimestampParam,
+        window: Any = beam.DoFn.WindowParam,
+        seen: Any = beam.DoFn.StateParam(SEEN),
+        parts: Any = beam.DoFn.StateParam(PARTS),
+        forget: Any = beam.DoFn.TimerParam(FORGET),
+    ) -> Iterator[Any]:
+        """The item goes as it is."""
+        known = _Seen(*(seen.read() or ()))
+        if known.status != "waiting" or not known.names:
+            return
+        if self._partial:
+            yield self._joined(key, parts, known.missing())
+        else:
+            yield from self._incomplete(key, list(parts.read()), known.missing())
+        seen.write(tuple(self._close(known, "incomplete", fired, window, parts, forget)))
+
+    @on_timer(FORGET)
+    def forget(self, seen: Any = beam.DoFn.StateParam(SEEN)) -> None:
+        """Parts that come from now on begin a new item."""
+        seen.clear()
+
+    def _until(self, moment: Any, window: Any) -> Any:
+        end = window.max_timestamp()
+        return end if self._deadline is None else min(end, moment + self._deadline)
+
+    def _close(self, known: _Seen, status: str, moment: Any, window: Any, parts: Any, forget: Any) -> _Seen:
+        parts.clear()
+        if self._deadline is not None:
+            forget.set(self._until(moment, window))
+        return known._replace(status=status)
+
+    def _joined(self, key: Any, parts: Any, missing: tuple[str, ...]) -> Joined:
+        found = {name: self._coders[number].decode(encoded) for name, number, encoded in sorted(parts.read())}
+        self._guard.count({"out": len(found)})
+        return Joined(key, found, missing)
+
+    def _incomplete(self, key: Any, parts: list[Any], missing: tuple[str, ...]) -> Iterator[Any]:
+        present = ", ".join(sorted(name for name, *_ in parts))
+        error = MissingPartsError(f"the item {key!r} lacks {', '.join(missing)} at its deadline; present: {present}")
+        for _, number, encoded in parts:
+            yield self._letter(self._coders[number].decode(encoded), error, number)
+
+    def _came_late(self, key: Any, name: str, element: Any, number: int) -> Iterator[Any]:
+        self._guard.count({"late": 1})
+        if self._guard.handled:
+            error = LatePartError(f"the part {name} of the item {key!r} came after the item had passed without it")
+            yield self._letter(element, error, number)
+        else:
+            self._guard.count({"dropped": 1})
+
+    def _letter(self, element: Any, error: Exception, number: int) -> TaggedOutput:
+        letter = self._guard.letter(element, error, complaint=str(error), coder=self._coders[number])
+        self._guard.count({"dead": 1})
+        return TaggedOutput(DEAD, letter)

@@ -1,0 +1,1 @@
+"""Plain paths, file:// and gs://: files of messages, and files as items."""

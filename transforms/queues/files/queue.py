@@ -1,0 +1,98 @@
+"""Files as queues: plain paths, file:///... and gs://..., the format by suffix."""
+
+from collections.abc import Iterator, Sequence
+
+import apache_beam as beam
+
+from ...base.errors import QueueError, UnreadableError
+from ...base.files import file_errors, find_files, is_pattern
+from ...base.message import Message
+from ..queue import Queue, Rejected, Split, Writer
+from ..uri import QueueUri
+from .format import format_of
+from .items import FileItems, are_items
+from .paths import path_of
+from .target import OpenShard, Target, remove
+from .writing import WriteFiles, run_id
+
+__all__ = ["FileQueue", "file_queue"]
+
+
+def file_queue(uri: QueueUri) -> Queue:
+    """The messages in files, or the files themselves."""
+    return FileItems(uri) if are_items(uri) else FileQueue(uri)
+
+
+class FileQueue(Queue):
+    """The files that a path names: `/data/in.jsonl`, `/data/*.csv`, `gs://bucket/out-*.parquet`.
+
+    Files are read whole by every run; they keep no positions. See docs/queues.md for the formats.
+    """
+
+    def __init__(self, uri: QueueUri) -> None:
+        super().__init__(uri)
+        self._path = path_of(uri)
+        if self._path.endswith("/"):
+            raise ValueError(f"the queue {uri.text} is a folder; name the files in it: {uri.text}*.jsonl")
+        self._format = format_of(self._path)
+
+    def splits(self) -> list[Split]:
+        """The parts of all files that are there now."""
+        with file_errors(self._path, "read"):
+            found = find_files(self._path)
+        if not found:
+            missing = "no file matches" if is_pattern(self._path) else "there is no file"
+            raise QueueError(f"{missing} {self._path}; check the path, or leave this queue out of the run")
+        return [Split(file.path, *part) for file in found for part in self._format.ranges(file.size)]
+
+    def read(self, split: Split) -> Iterator[list[Message] | UnreadableError]:
+        """The messages of a part; `source` is path, 0, and the byte (lines) or the row (CSV, Parquet)."""
+        with file_errors(split.partition, "read"):
+            yield from self._format.read(split)
+
+    def fitted(self, message: Message) -> Message:
+        """As the format can hold it."""
+        return self._format.fitted(message)
+
+    def writer(self) -> Writer:
+        """Writes a run of its own: published at each flush."""
+        return _FileWriter(self)
+
+    def write_transform(self) -> beam.PTransform | None:
+        """Writes temporary files beside the target and publishes them when all are complete."""
+        return WriteFiles(self.target())
+
+    def target(self) -> Target:
+        """Where a run writes; a ValueError if the path can only be read."""
+        return Target.of(self._path, self.uri.text)
+
+
+class _FileWriter(Writer):
+    """Writing without a pipeline: what is written until a flush becomes visible at once."""
+
+    def __init__(self, queue: FileQueue) -> None:
+        self._queue, self._target, self._rejected = queue, queue.target(), list[Rejected]()
+        self._shard: OpenShard | None = None
+        self._target.prepare(make=True)
+
+    def write(self, messages: Sequence[Message]) -> None:
+        fitted = list[Message]()
+        for message in messages:
+            try:
+                fitted.append(self._queue.fitted(message))
+            except ValueError as error:
+                self._rejected.append(Rejected(message, error))
+        if fitted:
+            self._shard = self._shard or self._target.shard(run_id(), Message)
+            self._shard.write(fitted)
+
+    def flush(self) -> list[Rejected]:
+        if self._shard is not None:
+            shard, self._shard = self._shard.close(), None
+            remove(self._target.publish([shard], run_id()))
+        rejected, self._rejected = self._rejected, []
+        return rejected
+
+    def close(self) -> None:
+        if self._shard is not None:
+            self._shard.discard()

@@ -1,0 +1,1 @@
+"""kafka://host:port/topic: topics of a Kafka cluster."""

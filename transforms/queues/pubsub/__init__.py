@@ -1,0 +1,1 @@
+"""pubsub://project/name: subscriptions and topics of Google Cloud Pub/Sub."""

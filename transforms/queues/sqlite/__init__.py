@@ -1,0 +1,1 @@
+"""sqlite:///path/queues.db: durable topics in one file."""

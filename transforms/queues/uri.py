@@ -1,0 +1,53 @@
+"""The address of a queue."""
+
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+__all__ = ["EXAMPLE", "QueueUri"]
+
+EXAMPLE = "kafka://host:9092/topic?group=name, sqlite:///path/queues.db?topic=name&group=name, /data/*.jsonl"
+
+
+class QueueUri(NamedTuple):
+    """A queue's address, parsed: scheme://host/path?name=value.
+
+    >>> QueueUri.parse("kafka://a:9092,b:9092/orders?group=shipping").params["group"]
+    'shipping'
+    """
+
+    text: str
+    scheme: str
+    host: str
+    path: str
+    params: Mapping[str, str]
+
+    @staticmethod
+    def parse(text: str) -> "QueueUri":
+        """The parts of a URI; a plain path is a file."""
+        if not isinstance(text, str) or not text:
+            raise ValueError(f"a queue is named by a URI, not {text!r}; for instance {EXAMPLE}")
+        if "://" not in text:
+            return QueueUri(text, "file", "", text, {})
+        parts = urlsplit(text)
+        if "@" in parts.netloc:
+            shown = re.sub(r"//[^@/]*@", "//...@", text)
+            raise ValueError(
+                f"the queue {shown} has a user name or password in it, which would end up in logs; "
+                "put credentials into a settings file or the environment"
+            )
+        path = text.partition("://")[2].partition("?")[0] if parts.scheme == "file" else parts.path
+        if parts.scheme == "file":
+            path = unquote(path.removeprefix("localhost"))
+        elif parts.scheme == "gs":
+            path = text.partition("?")[0]
+        return QueueUri(text, parts.scheme, parts.netloc, path, dict(parse_qsl(parts.query, keep_blank_values=True)))
+
+    def only(self, *known: str) -> None:
+        """Refuses parameters that this kind of queue does not have: a misspelt one must not be silently ignored."""
+        for name in self.params:
+            if name not in known:
+                raise ValueError(
+                    f"the queue {self.text} has an unknown parameter {name!r}; known are {', '.join(known) or 'none'}"
+                )
