@@ -60,10 +60,10 @@ from beam_patterns.pipelines.parts.signup.records import (
 from beam_patterns.pipelines.parts.signup.texts import Texts, by_mail, by_text_message, sender_address
 from beam_patterns.pipelines.parts.signup.waiting import any_expired
 from beam_patterns.pipelines.runtime.options import Options, duration, option, prefix, queue, source
-from beam_patterns.pipelines.runtime.queues import check_queues, is_idle, prepared, queue_under
+from beam_patterns.pipelines.runtime.queues import check_queues, is_idle, prepared
 from beam_patterns.pipelines.runtime.run import Ended, Places, launch
 from beam_patterns.transforms import Copier, DeadLetters, Filter, Merger, Splitter
-from beam_patterns.transforms.queues import CommitOffsets, Message, ReadFromQueue, WriteToQueue, open_queue
+from beam_patterns.transforms.queues import CommitOffsets, Message, ReadFromQueue, WriteToQueue, open_queue, queue_under
 
 _NAME = "new_user_signup"
 

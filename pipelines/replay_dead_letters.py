@@ -39,7 +39,7 @@ from beam_patterns.pipelines.parts.replay.choose import FOREIGN, KEEP, REFUSED, 
 from beam_patterns.pipelines.parts.replay.letters import VARIABLES
 from beam_patterns.pipelines.parts.replay.send import SendBack, SendSlowly
 from beam_patterns.pipelines.parts.replay.summary import say
-from beam_patterns.pipelines.parts.replay.target import Target, behind
+from beam_patterns.pipelines.parts.replay.target import Target
 from beam_patterns.pipelines.runtime.options import Options, option, queue, source, switch
 from beam_patterns.pipelines.runtime.queues import check_queues, prepared
 from beam_patterns.pipelines.runtime.run import Ended, Places, launch
@@ -104,12 +104,18 @@ class ReplayDeadLettersOptions(Options):
         if self.journal and not open_queue(self.journal).keeps_positions:
             raise ValueError(f"--journal: {self.journal} is a file; take a Kafka or SQLite queue with a group")
         if not self.dry_run:
-            behind(self.dead_letters)
+            self._check_put_back()
         if min(self.limit, self.rate) < 0 or self.most_replays < 1:
             raise ValueError("--limit and --rate are 0 or more, --most_replays is 1 or more")
         if self.rate and not remembers and self.to and not Target(self.to).kind().keeps_positions:
             raise ValueError(f"--rate: {self.to} is a file, which is written as a whole; leave --rate out")
         self.rules()
+
+    def _check_put_back(self) -> None:
+        try:
+            open_queue(self.dead_letters).append_uri()
+        except ValueError as error:
+            raise ValueError(f"--dead_letters: {error}") from None
 
     def rules(self) -> Rules:
         """Which letters are sent back, and where to."""
@@ -166,8 +172,9 @@ def build(p: beam.Pipeline, o: ReplayDeadLettersOptions) -> Places | None:
     if o.refused:
         written.append(parts.refused | "WriteRefused" >> WriteToQueue(o.refused))
     if open_queue(o.dead_letters).keeps_positions:
-        written.append(parts.keep | "PutBack" >> WriteToQueue(behind(o.dead_letters)))
-        written.append(parts.foreign | "PutBackForeign" >> WriteToQueue(behind(o.dead_letters)))
+        end = open_queue(o.dead_letters).append_uri()
+        written.append(parts.keep | "PutBack" >> WriteToQueue(end))
+        written.append(parts.foreign | "PutBackForeign" >> WriteToQueue(end))
     tuple(written) | "Commit" >> CommitOffsets(_if_any_moves(letters, parts.chosen))
     places = {"items": rules.to.uri, "journal": o.journal, "refused": o.refused}
     return {name: place for name, place in places.items() if place}

@@ -83,9 +83,15 @@ class SalesReportOptions(Options):
         if "://" in self.output:
             raise ValueError(f"--output: {self.output} is no folder of this machine")
         tables = [("--output", str(Path(self.output, _FILES[name]))) for name in ("daily", "weekly")]
-        check_queues([("--orders", self.orders)], [*tables, ("--dead_letters", queue(self.letters))], self.streaming)
+        check_queues([("--orders", self._files)], [*tables, ("--dead_letters", queue(self.letters))], self.streaming)
         if importlib.util.find_spec("matplotlib") is None:
             raise ValueError("charts need the package matplotlib: pip install 'beam-patterns[report]'")
+
+    @property
+    def _files(self) -> str:
+        """The order files as a queue, whatever their names end in."""
+        path = self.orders if "://" in self.orders else f"file://{Path(self.orders).absolute()}"
+        return f"{path}?items=files"
 
     @property
     def letters(self) -> str:

@@ -37,10 +37,10 @@ from apache_beam.transforms.error_handling import ErrorHandler
 from beam_patterns.pipelines.cel.expression import Expression
 from beam_patterns.pipelines.cel.item import item_of, key
 from beam_patterns.pipelines.runtime.options import Options, option, prefix, queue, source
-from beam_patterns.pipelines.runtime.queues import check_queues, queue_under
+from beam_patterns.pipelines.runtime.queues import check_queues
 from beam_patterns.pipelines.runtime.run import Ended, Places, launch
 from beam_patterns.transforms import DeadLetters, Sharder
-from beam_patterns.transforms.queues import CommitOffsets, ReadFromQueue, WriteToQueue
+from beam_patterns.transforms.queues import CommitOffsets, ReadFromQueue, WriteToQueue, queue_under
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -57,7 +57,7 @@ from beam_patterns.pipelines.runtime.options import Options, option, queue, sour
 from beam_patterns.pipelines.runtime.queues import check_queues
 from beam_patterns.pipelines.runtime.run import Ended, Places, launch
 from beam_patterns.transforms import DeadLetters, Dedupe, Filter, MultiWorker, Splitter, WorkQueue
-from beam_patterns.transforms.queues import CommitOffsets, Message, ReadFromQueue, WriteToQueue
+from beam_patterns.transforms.queues import CommitOffsets, Message, ReadFromQueue, WriteToQueue, open_queue
 from beam_patterns.transforms.work import DoneMarkers, HttpWorker
 
 TOKEN = "BEAM_PATTERNS_TEXT_TOKEN"  # noqa: S105 (a variable's name)
@@ -116,7 +116,7 @@ class ShippingNotificationsOptions(Options):
             self.text_sender()
         except ValueError as error:
             raise ValueError(f"--texts: {error}") from None
-        if self.texts.startswith("memory:"):
+        if not self.texts.startswith("http") and not open_queue(self.texts).is_shared:
             raise ValueError(
                 f"--texts: {self.texts} lives in one process, and texts are sent by others; take sqlite://"
             )

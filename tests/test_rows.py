@@ -18,8 +18,7 @@ from hypothesis import strategies as st
 
 from beam_patterns.transforms import Filter, ReadRows, Sum
 from beam_patterns.transforms.base.batches import batch_type_of
-from beam_patterns.transforms.queues import QueueError
-from beam_patterns.transforms.queues.queue import UnreadableError
+from beam_patterns.transforms.queues import QueueError, UnreadableError
 from beam_patterns.transforms.tables.row_shape import Shape
 
 from .running import Run

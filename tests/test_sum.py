@@ -20,8 +20,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from beam_patterns.transforms import ElementError, Sum
+from beam_patterns.transforms.combine.sums import Add, Number, SumCollector
 from beam_patterns.transforms.queues import Message
-from beam_patterns.transforms.sum import Number, SumCollector, _Add
 
 from .running import Lists, Run, Tables
 
@@ -113,7 +113,7 @@ def test_only_one_partial_sum_per_key_crosses_the_shuffle(form: int, pairs: int)
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), NUMBERS)), st.randoms(use_true_random=False))
 def test_any_order_and_any_partial_merges_give_exactly_the_same_sum(pairs: list[Any], chance: random.Random) -> None:
-    operation = _Add()
+    operation = Add()
     partials: dict[str, list[Any]] = defaultdict(list)
     chance.shuffle(pairs)
     for key, number in pairs:

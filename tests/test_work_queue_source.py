@@ -21,7 +21,7 @@ import orjson
 import pytest
 
 from beam_patterns.transforms.queues import Message, QueueError, ReadFromQueue, WriteToQueue, open_queue
-from beam_patterns.transforms.queues.http.queue.server import Folder, QueueItems, Source, server
+from beam_patterns.transforms.queues.http.server import Folder, QueueItems, Source, server
 from tests.running import Run
 
 AWKWARD = ["a.mp4", "with space.mp4", "ünï.mp4", "100%25.mp4", "what?#&.mp4"]

@@ -79,7 +79,9 @@ class ReadRows(GuardedPattern[PBegin, PCollection[Any]]):
             | "Plan" >> beam.ParDo(_Plan(self._files, self._shape.names)).with_output_types(Any)
             | "Spread" >> beam.Reshuffle()
         )
-        fetch = _Fetch(Guard(self, Message, counters=("out", "dead"), remedy=_REMEDY), self._shape)
+        fetch = _Fetch(
+            Guard(self, Message, counters=("out", "dead"), remedy=_REMEDY, raises=UnreadableError), self._shape
+        )
         return apply_guarded(self, planned, fetch, {"rows": self._shape.row}, verb="Fetch", label="Rows")[0]
 
 

@@ -10,6 +10,8 @@ from typing import Any
 
 from apache_beam.version import __version__ as beam_version
 
+from beam_patterns.transforms.queues import queue_kind, queue_schemes
+
 from ..runtime.options import (
     Option,
     Options,
@@ -26,10 +28,11 @@ from ..runtime.options import (
 
 __all__ = ["container_spec", "metadata_of", "options_class", "table_of"]
 
-#: What Dataflow's workers can reach; a file or database of one machine is out of their sight.
-_REMOTE_QUEUE = r"(kafka|pubsub|gs|https?)://.+"
+#: Queues that Dataflow's workers can reach, to read and to write; not a file or a database of one machine.
+_REMOTE = [scheme for scheme in sorted(queue_schemes()) if queue_kind(scheme).is_remote(scheme)]
+_REMOTE_QUEUE = rf"({'|'.join(_REMOTE)})://.+"
 _REMOTE_QUEUES = rf"{_REMOTE_QUEUE}(\s+{_REMOTE_QUEUE})+"
-_REMOTE_PREFIX = r"(kafka|pubsub|gs)://[^?]+"
+_REMOTE_PREFIX = rf"({'|'.join(scheme for scheme in _REMOTE if not queue_kind(scheme).is_readonly)})://[^?]+"
 _REMOTE_EXAMPLE = "kafka://broker:9092/topic?group=name or pubsub://project/name"
 _REGEXES = {
     queue: _REMOTE_QUEUE,

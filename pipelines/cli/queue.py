@@ -99,10 +99,7 @@ def _count(arguments: Any) -> None:
 
 
 def _lag(arguments: Any) -> None:
-    queue = open_queue(arguments.uri)
-    if not queue.keeps_positions or queue.uri.scheme == "pubsub":
-        raise QueueError(f"the queue {queue} has no offsets to be behind; see `beam-patterns queue count`")
-    splits = queue.splits()
+    splits = open_queue(arguments.uri).lag()
     for split in splits:
         print(f"{split.partition}\t{split.start}\t{split.stop}\t{split.stop - split.start}")
     print(f"lag\t{sum(split.stop - split.start for split in splits)}")

@@ -99,13 +99,12 @@ def _replay(dead_letters: str) -> str:
         return ""
     command = ["python", "pipelines/replay_dead_letters.py", "--dead_letters"]
     queue = open_queue(dead_letters)
-    if queue.uri.scheme == "pubsub":
-        topic = queue.uri.path.removeprefix("/")
-        return shlex.join([*command, f"pubsub://{queue.uri.host}/SUBSCRIPTION?topic={topic}", "--to", "URI"])
-    if queue.keeps_positions:
-        group = "" if "group=" in dead_letters else f"{'&' if '?' in dead_letters else '?'}group=replay"
-        return shlex.join([*command, dead_letters + group])
-    return shlex.join([*command, dead_letters, "--to", "URI", "--journal", "URI"])
+    command.append(queue.read_uri("replay"))
+    if queue.sibling("any") is None:
+        command += ["--to", "URI"]
+    if not queue.keeps_positions:
+        command += ["--journal", "URI"]
+    return shlex.join(command)
 
 
 def _versions() -> dict[str, str]:

@@ -14,10 +14,7 @@ from typing import Any, ClassVar, NoReturn, Self
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from beam_patterns.transforms.queues import open_queue
-from beam_patterns.transforms.queues.files.items import FileItems
-
-from .queues import queue_under
+from beam_patterns.transforms.queues import open_queue, queue_under
 
 __all__ = [
     "Option",
@@ -83,7 +80,7 @@ def option(help: str, *, example: str, default: Any = dataclasses.MISSING, **res
 
 def queue(text: str) -> str:
     """The type of an option that names a queue of messages."""
-    if isinstance(open_queue(text), FileItems):
+    if not open_queue(text).holds_messages:
         raise ValueError(
             f"{text!r} means files as such, not messages in them, which .jsonl, .csv or .parquet files hold"
         )
@@ -97,10 +94,7 @@ def source(text: str) -> str:
 
 def any_source(text: str) -> str:
     """The same for a queue of things to do, which may be files as such: /videos/*.mp4."""
-    uri = open_queue(text).uri
-    if uri.scheme in ("kafka", "sqlite") and not uri.params.get("group"):
-        more = "&" if uri.params else "?"
-        raise ValueError(f"{text!r} names no group, under which is kept what was read; add {more}group=NAME")
+    open_queue(text).check_readable()
     return text
 
 
@@ -116,8 +110,6 @@ def sources(text: str) -> tuple[str, ...]:
 
 def prefix(text: str) -> str:
     """The type of an option that says how the names of queues begin."""
-    if text.startswith("sqlite:") and "topic=" not in text:
-        raise ValueError(f"{text!r} is a database in which no name of a topic begins; add ?topic=")
     queue(queue_under(text, "name"))
     return text
 

@@ -18,7 +18,7 @@ from beam_patterns.pipelines import new_user_signup, replay_dead_letters
 from beam_patterns.pipelines.cli import main as command_line
 from beam_patterns.pipelines.cli.show import show
 from beam_patterns.pipelines.report import outline
-from beam_patterns.pipelines.report.flow import CONTROL, DATA, DEAD, Edge, Flow, Node, element_counts
+from beam_patterns.pipelines.report.flow import CONTROL, DATA, DEAD, Edge, Flow, Node, counts_of
 from beam_patterns.pipelines.report.layout import Layout
 from beam_patterns.pipelines.report.produced import images_in
 from beam_patterns.transforms import DeadLetter, DeadLetters, Join, WorkQueue
@@ -199,7 +199,7 @@ def test_edges_are_counted_on_every_runner(pipeline: Any) -> None:
     result = p.run()
     result.wait_until_finish()
     counted = {
-        (e.source, e.name or e.kind): e.count for e in Flow.of(p, element_counts(result)).edges if e.kind != CONTROL
+        (e.source, e.name or e.kind): e.count for e in Flow.of(p, counts_of(result)).edges if e.kind != CONTROL
     }
     assert counted == {
         ("Read", DATA): 5,

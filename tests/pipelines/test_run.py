@@ -20,7 +20,7 @@ from beam_patterns.pipelines.runtime.counts import Counts, DirectRunner
 from beam_patterns.pipelines.runtime.failures import sentence
 from beam_patterns.pipelines.runtime.progress import Busy, Pace, watched
 from beam_patterns.transforms import ElementError, WorkQueue
-from beam_patterns.transforms.base.totals import NAMESPACE, READ, TO_READ
+from beam_patterns.transforms.balance import PROGRESS, READ, TO_READ
 from beam_patterns.transforms.queues import Message, QueueError, ReadFromQueue, open_queue
 from tests.servers import prism, wait_until
 
@@ -228,7 +228,7 @@ def test_the_pace_shows_who_is_at_work_and_forgets_who_is_not() -> None:
 def test_the_pace_tells_how_long_the_rest_takes_where_it_is_known_how_much_there_is() -> None:
     times = iter([0.0, 10.0, 20.0])
     pace = Pace(clock=times.__next__)
-    to_read, read = (("Read/Plan", NAMESPACE, TO_READ), ("Read/Fetch", NAMESPACE, READ))
+    to_read, read = (("Read/Plan", PROGRESS, TO_READ), ("Read/Fetch", PROGRESS, READ))
     half = Counter({("Read/Fetch", "ReadFromQueue", "out"): 300, to_read: 400, read: 100, ("Work/Do", "Work", "in"): 5})
     assert [str(busy) for busy in pace.busy(half)] == ["Read 300 (30/s, 25 %, 0:30 left)", "Work 5 (0.5/s)"]
     # Nothing has moved for longer than a step is shown, but there is more to do.
@@ -253,7 +253,7 @@ def test_offsets_and_files_to_read_are_known_when_a_run_begins(tmp_path: Path, k
     found = {
         (step.partition("/")[0], name): n
         for (step, namespace, name), n in counts.now().items()
-        if namespace == NAMESPACE
+        if namespace == PROGRESS
     }
     assert found == {("Read", TO_READ): units, ("Read", READ): units}
     assert counts.entered()["Work"] == 40

@@ -10,8 +10,7 @@ import pytest
 
 from beam_patterns.pipelines import work_queue
 from beam_patterns.transforms import DeadLetter
-from beam_patterns.transforms.queues import MESSAGE_ID, Message, open_queue
-from beam_patterns.transforms.queues.queue import UnreadableError
+from beam_patterns.transforms.queues import MESSAGE_ID, Message, UnreadableError, open_queue
 from tests.test_work_queue_source import folder, serving
 from tests.workers.test_http import Service, service
 

@@ -27,7 +27,7 @@ def error_of(code: str) -> str:
         "import logging, os; logging.disable(50)\n"
         "from beam_patterns.transforms.queues import *\n"
         "import beam_patterns.transforms.queues.sqlite.queue, beam_patterns.transforms.queues.files.queue\n"
-        "import beam_patterns.transforms.queues.files.queue.lines\n"
+        "import beam_patterns.transforms.queues.files.lines\n"
         # Only now: this user may not even be allowed to read the interpreter's folder.
         f"os.getuid() or os.setuid({NOBODY})\n"
         f"try:\n    {code}\nexcept QueueError as error:\n    print(error)"

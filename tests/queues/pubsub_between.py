@@ -7,8 +7,7 @@ from typing import Any
 
 import apache_beam as beam
 
-from beam_patterns.transforms.queues import Message, open_queue
-from beam_patterns.transforms.queues.queue import Rejected
+from beam_patterns.transforms.queues import Message, Rejected, open_queue
 from tests.queues.pubsub_run import Straight, run
 from tests.servers.pubsub import Service
 

@@ -11,7 +11,7 @@ import apache_beam as beam
 
 from beam_patterns.transforms import Filter, Splitter
 from beam_patterns.transforms.queues import CommitOffsets, Message, ReadFromQueue, WriteToQueue, open_queue
-from beam_patterns.transforms.queues.sqlite.queue.database import connect, writing
+from beam_patterns.transforms.queues.sqlite.database import connect, writing
 
 _SEEN = [0]
 

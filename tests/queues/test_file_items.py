@@ -17,11 +17,11 @@ from beam_patterns.transforms.queues import (
     QueueError,
     QueueUri,
     ReadFromQueue,
+    UnreadableError,
     WriteToQueue,
     open_queue,
 )
-from beam_patterns.transforms.queues.files.queue.items import FileItems
-from beam_patterns.transforms.queues.queue import UnreadableError
+from beam_patterns.transforms.queues.files.items import FileItems
 from beam_patterns.transforms.work import Command
 from tests.queues.test_files import Shelf
 from tests.running import Run

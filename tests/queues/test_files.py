@@ -25,11 +25,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from beam_patterns.transforms import DeadLetter, DeadLetters
-from beam_patterns.transforms.queues import Message, QueueError, QueueUri, ReadFromQueue, WriteToQueue, open_queue
-from beam_patterns.transforms.queues.files.queue import lines as file_lines
-from beam_patterns.transforms.queues.files.queue.queue import FileQueue
-from beam_patterns.transforms.queues.files.queue.target import empty
-from beam_patterns.transforms.queues.queue import UnreadableError
+from beam_patterns.transforms.queues import (
+    Message,
+    QueueError,
+    QueueUri,
+    ReadFromQueue,
+    UnreadableError,
+    WriteToQueue,
+    open_queue,
+)
+from beam_patterns.transforms.queues.files import lines as file_lines
+from beam_patterns.transforms.queues.files.queue import FileQueue
+from beam_patterns.transforms.queues.files.target import empty
 
 from .other_user import error_of, locked_folder
 from .test_message import messages

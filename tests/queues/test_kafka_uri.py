@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from beam_patterns.transforms.queues import QueueError, QueueUri, open_queue
-from beam_patterns.transforms.queues.kafka.queue.settings import settings
+from beam_patterns.transforms.queues.kafka.settings import settings
 
 
 @pytest.mark.parametrize(

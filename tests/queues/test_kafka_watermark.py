@@ -2,9 +2,9 @@
 
 import pytest
 
-from beam_patterns.transforms.queues.kafka.queue import watermark as kafka_watermark
-from beam_patterns.transforms.queues.kafka.queue.clients import Partition
-from beam_patterns.transforms.queues.kafka.queue.watermark import Marks
+from beam_patterns.transforms.queues.kafka import watermark as kafka_watermark
+from beam_patterns.transforms.queues.kafka.clients import Partition
+from beam_patterns.transforms.queues.kafka.watermark import Marks
 
 ONE, OTHER = Partition("orders", 0), Partition("orders", 1)
 

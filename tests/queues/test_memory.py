@@ -4,8 +4,7 @@ from uuid import uuid4
 
 import pytest
 
-from beam_patterns.transforms.queues import Message, Position, open_queue
-from beam_patterns.transforms.queues.queue import Split
+from beam_patterns.transforms.queues import Message, Position, Split, open_queue
 
 
 @pytest.fixture

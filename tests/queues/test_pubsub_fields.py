@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from beam_patterns.transforms import DeadLetter
 from beam_patterns.transforms.queues import Message, open_queue
-from beam_patterns.transforms.queues.pubsub.queue.fields import fields_of, message_of
+from beam_patterns.transforms.queues.pubsub.fields import fields_of, message_of
 
 NAMES = st.text(min_size=1, max_size=20).filter(lambda name: not name.startswith("goog"))
 VALUES = st.binary(max_size=60) | st.text(max_size=60).map(str.encode) | st.just(b"base64:aGk=") | st.just(b"base64:?")

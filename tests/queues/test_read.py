@@ -7,8 +7,7 @@ import apache_beam as beam
 import pytest
 from apache_beam.testing.util import assert_that, equal_to
 
-from beam_patterns.transforms.queues import Message, QueueError, ReadFromQueue, open_queue
-from beam_patterns.transforms.queues.queue import UnreadableError
+from beam_patterns.transforms.queues import Message, QueueError, ReadFromQueue, UnreadableError, open_queue
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from beam_patterns.transforms.queues import (
     WriteToQueue,
     open_queue,
 )
-from beam_patterns.transforms.queues.sqlite.queue import database as sqlite_database
+from beam_patterns.transforms.queues.sqlite import database as sqlite_database
 
 from .other_user import error_of, locked_folder
 from .test_message import messages

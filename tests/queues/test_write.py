@@ -13,9 +13,8 @@ from apache_beam.testing.util import assert_that, equal_to
 from apache_beam.transforms.error_handling import ErrorHandler
 
 from beam_patterns.transforms import DeadLetter, DeadLetters, ElementError
-from beam_patterns.transforms.queues import MESSAGE_ID, Message, QueueUri, WriteToQueue, open_queue
+from beam_patterns.transforms.queues import MESSAGE_ID, Message, QueueUri, Rejected, Writer, WriteToQueue, open_queue
 from beam_patterns.transforms.queues.memory import MemoryQueue
-from beam_patterns.transforms.queues.queue import Rejected, Writer
 from tests.running import Lists, Tables
 
 LETTER = DeadLetter.of(Message(b"payload", key=b"k"), ValueError("no"), step="Check")

@@ -48,6 +48,7 @@ class Guard:
         counted_as: namespace of the counters, by default the pattern's class.
         step: label in dead letters, by default the pattern's.
         remedy: what to do when there is no handler.
+        raises: class of the error that then fails the run.
     """
 
     def __init__(
@@ -60,10 +61,12 @@ class Guard:
         counted_as: str = "",
         step: str = "",
         remedy: str = _REMEDY,
+        raises: type[Exception] = ElementError,
     ) -> None:
         self.step, self.handled = step or pattern.label, getattr(pattern, "_handler", None) is not None
         self._breaker = getattr(pattern, "_breaker", None)
         self._element_type, self._user_code, self._remedy = element_type, user_code, remedy
+        self._raises = raises
         self._namespace, self._names = counted_as or type(pattern).__name__, tuple(counters)
 
     def setup(self) -> None:
@@ -139,7 +142,7 @@ class Guard:
         if isinstance(error, UnreadableError):  # A sentence for people already.
             return error
         raised = complaint or f"{self._user_code} raised {type(error).__name__}: {error}, on {shortened(element)}"
-        return ElementError(f"{self.step}: {raised}. {self._remedy}")
+        return self._raises(f"{self.step}: {raised}. {self._remedy}")
 
 
 class GuardedStep(beam.DoFn):

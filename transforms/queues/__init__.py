@@ -6,9 +6,10 @@ See docs/queues.md for the kinds of queue and their parameters.
 from ..base.errors import QueueError, UnreadableError
 from ..base.message import MESSAGE_ID, Message
 from .commit import CommitOffsets
+from .parameters import Parameter
 from .queue import Position, Queue, Rejected, Split, Writer
 from .read import ReadFromQueue
-from .registry import open_queue
+from .registry import open_queue, queue_kind, queue_schemes, queue_under, register_queue
 from .uri import QueueUri
 from .write import WriteToQueue, Written, as_message
 
@@ -16,6 +17,7 @@ __all__ = [
     "MESSAGE_ID",
     "CommitOffsets",
     "Message",
+    "Parameter",
     "Position",
     "Queue",
     "QueueError",
@@ -29,4 +31,8 @@ __all__ = [
     "Written",
     "as_message",
     "open_queue",
+    "queue_kind",
+    "queue_schemes",
+    "queue_under",
+    "register_queue",
 ]

@@ -3,8 +3,10 @@
 import threading
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from urllib.parse import quote
 
 from ..base.message import Message
+from .parameters import Parameter
 from .queue import Position, Queue, Rejected, Split, Writer
 from .uri import QueueUri
 
@@ -22,14 +24,19 @@ class MemoryQueue(Queue):
     Only for runners that work in this process, FnApiRunner and Prism's loopback, not for a cluster.
     """
 
+    parameters = (Parameter("group", "Name under which the position of a reader is kept.", default="default"),)
     keeps_positions = True
+    is_shared = False
 
     def __init__(self, uri: QueueUri) -> None:
         super().__init__(uri)
-        uri.only("group")
-        self._topic, self._group = uri.host, uri.params.get("group", "default")
+        self._topic, self._group = uri.host, self.params["group"]
         if not self._topic:
             raise ValueError(f"the queue {uri.text} has no name; write memory://name")
+
+    def sibling(self, name: str) -> str:
+        """Another topic of this process."""
+        return f"memory://{quote(name, safe='{}')}"
 
     def splits(self) -> list[Split]:
         """From the group's position to the end."""

@@ -70,7 +70,7 @@ class ReadFromQueue(GuardedPattern[PBegin, PCollection[Message]]):
     def expand(self, begin: Any) -> PCollection:
         """The messages, with their positions for CommitOffsets."""
         streaming = begin.pipeline.options.view_as(StandardOptions).streaming
-        own = (streaming and self._queue.follow_transform()) or self._queue.read_transform(self._handler)
+        own = (streaming and self._queue.follow_transform()) or self._queue.read_transform()
         messages, positions = begin | "Read" >> own if own else self._bounded(begin)
         if self._queue.time_field:
             messages = messages | "Time" >> TakeTime(self._queue.time_field, self)

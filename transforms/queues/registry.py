@@ -1,33 +1,87 @@
-"""Kinds of queue by the scheme of their URI."""
+"""Kinds of queue by the scheme of their URI: our own, those of installed packages, and those that were registered."""
 
 import importlib
+from importlib.metadata import entry_points
 
 from .queue import Queue
 from .uri import EXAMPLE, QueueUri
 
-__all__ = ["open_queue"]
+__all__ = ["open_queue", "queue_kind", "queue_schemes", "queue_under", "register_queue"]
 
-#: Where each scheme is implemented; modules are imported when a URI asks for them.
+#: Entry points of this group add kinds of queue: `sqs = "my_package.sqs:SqsQueue"`.
+_GROUP = "beam_patterns.queues"
+#: Module and class of each scheme; a module is imported when a URI asks for it.
 _KINDS = {
-    "file": "files.queue:file_queue",
-    "gs": "files.queue:file_queue",
-    "http": "http.queue:HttpQueue",
-    "https": "http.queue:HttpQueue",
-    "kafka": "kafka.queue:KafkaQueue",
-    "memory": "memory:MemoryQueue",
-    "pubsub": "pubsub.queue:PubSubQueue",
-    "sqlite": "sqlite.queue:SqliteQueue",
+    "file": f"{__package__}.files.queue:FileQueue",
+    "gs": f"{__package__}.files.queue:FileQueue",
+    "http": f"{__package__}.http.queue:HttpQueue",
+    "https": f"{__package__}.http.queue:HttpQueue",
+    "kafka": f"{__package__}.kafka.queue:KafkaQueue",
+    "memory": f"{__package__}.memory:MemoryQueue",
+    "pubsub": f"{__package__}.pubsub.queue:PubSubQueue",
+    "sqlite": f"{__package__}.sqlite.queue:SqliteQueue",
 }
 
 
-def open_queue(uri: str) -> Queue:
-    """The queue that a URI names. Checks the URI, does not connect."""
-    parsed = QueueUri.parse(uri)
-    place = _KINDS.get(parsed.scheme)
-    if place is None:
-        raise ValueError(
-            f"the queue {uri} starts with {parsed.scheme}://, which is none of {', '.join(sorted(_KINDS))}; "
-            f"for instance {EXAMPLE}"
-        )
+def register_queue(scheme: str, kind: str) -> None:
+    """Adds a kind of queue to this process.
+
+    Workers of other processes know it only if they call this too; an entry point of the group `beam_patterns.queues` is
+    known wherever its package is installed.
+
+    Args:
+        scheme: what URIs of this kind start with, such as "sqs".
+        kind: the class, "my_package.sqs:SqsQueue", a subclass of Queue. It is imported when its scheme is first used.
+    """
+    if not scheme.isalnum() or not scheme.islower():
+        raise ValueError(f"register_queue({scheme!r}, ...): a scheme is lower-case letters and digits, such as 'sqs'")
+    if kind.count(":") != 1:
+        raise ValueError(f"register_queue({scheme!r}, {kind!r}): name the class as 'my_package.module:Class'")
+    if _KINDS.get(scheme, kind) != kind:
+        raise ValueError(f"register_queue({scheme!r}, {kind!r}): {scheme}:// is {_KINDS[scheme]} already")
+    _KINDS[scheme] = kind
+
+
+def queue_schemes() -> dict[str, str]:
+    """Module and class of each scheme, "module:Class"."""
+    return {**{point.name: point.value for point in entry_points(group=_GROUP)}, **_KINDS}
+
+
+def queue_kind(scheme: str) -> type[Queue]:
+    """The class for a scheme. Raises KeyError for an unknown one."""
+    place = _KINDS.get(scheme) or queue_schemes()[scheme]
     module, name = place.split(":")
-    return getattr(importlib.import_module(f".{module}", __package__), name)(parsed)
+    return getattr(importlib.import_module(module), name)
+
+
+def open_queue(uri: str) -> Queue:
+    """The queue that a URI names. Checks the URI and does not connect."""
+    address = QueueUri.parse(uri)
+    return _kind_of(address).open(address)
+
+
+def queue_under(prefix: str, name: str, group: str = "") -> str:
+    """The URI of the queue `name` under a prefix, with a group to read it if it keeps positions.
+
+    >>> queue_under("kafka://localhost:9092/signup-", "expired")
+    'kafka://localhost:9092/signup-expired'
+    >>> queue_under("sqlite:///data/queues.db?topic=", "pending", group="signup")
+    'sqlite:///data/queues.db?topic=pending&group=signup'
+    >>> queue_under("/data/out/", "expired")
+    '/data/out/expired.jsonl'
+    >>> queue_under("gs://bucket/out/", "expired")
+    'gs://bucket/out/expired-*.jsonl'
+    >>> queue_under("/data/out/", "pending", group="signup")
+    'sqlite:///data/out/pending.db?topic=pending&group=signup'
+    """
+    return _kind_of(QueueUri.parse(prefix)).under(prefix, name, group)
+
+
+def _kind_of(address: QueueUri) -> type[Queue]:
+    try:
+        return queue_kind(address.scheme)
+    except KeyError:
+        raise ValueError(
+            f"the queue {address.text} starts with {address.scheme}://, which is none of "
+            f"{', '.join(sorted(queue_schemes()))}; for instance {EXAMPLE}"
+        ) from None

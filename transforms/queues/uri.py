@@ -43,11 +43,3 @@ class QueueUri(NamedTuple):
         elif parts.scheme == "gs":
             path = text.partition("?")[0]
         return QueueUri(text, parts.scheme, parts.netloc, path, dict(parse_qsl(parts.query, keep_blank_values=True)))
-
-    def only(self, *known: str) -> None:
-        """Refuses parameters that this kind of queue does not have: a misspelt one must not be silently ignored."""
-        for name in self.params:
-            if name not in known:
-                raise ValueError(
-                    f"the queue {self.text} has an unknown parameter {name!r}; known are {', '.join(known) or 'none'}"
-                )

@@ -1,36 +1,16 @@
 """Where an item entered: the queue's URI, from the name of the queue that its dead letter carries."""
 
 from typing import NamedTuple
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 from beam_patterns.transforms import DeadLetter
-from beam_patterns.transforms.queues import Queue, QueueError, QueueUri, open_queue
+from beam_patterns.transforms.queues import Queue, QueueError, open_queue
 
 from .letters import entry_queue
 
-__all__ = ["Target", "behind"]
+__all__ = ["Target"]
 
 _QUEUE = "{queue}"
-
-
-def behind(dead_letters: str) -> str:
-    """The URI under which letters that stay are written behind those that are read.
-
-    >>> behind("pubsub://project/dead-replay?topic=dead")
-    'pubsub://project/dead'
-    >>> behind("kafka://localhost:9092/dead?group=replay")
-    'kafka://localhost:9092/dead?group=replay'
-    """
-    uri = QueueUri.parse(dead_letters)
-    if uri.scheme != "pubsub":
-        return dead_letters
-    if "topic" not in uri.params:
-        more = "&" if uri.params else "?"
-        raise ValueError(
-            f"--dead_letters: {dead_letters} is a subscription, and letters that stay are put back into its topic; "
-            f"add {more}topic=NAME"
-        )
-    return f"pubsub://{uri.host}/{uri.params['topic']}"
 
 
 class Target(NamedTuple):
@@ -51,19 +31,13 @@ class Target(NamedTuple):
     @staticmethod
     def beside(dead_letters: str) -> "Target":
         """Queues of the same broker or database."""
-        uri = QueueUri.parse(dead_letters)
-        rest = {name: value for name, value in uri.params.items() if name in ("settings",)}
-        query = f"?{urlencode(rest)}" if rest else ""
-        if uri.scheme == "kafka":
-            return Target(f"kafka://{uri.host}/{_QUEUE}{query}", must_exist=True)
-        if uri.scheme == "sqlite":
-            return Target(f"sqlite://{uri.path}?topic={_QUEUE}", must_exist=True)
-        if uri.scheme == "memory":
-            return Target(f"memory://{_QUEUE}")
-        raise ValueError(
-            f"--to: the letters in {dead_letters} name the queue where their items entered, but not its broker or "
-            "database; write for instance --to 'kafka://localhost:9092/{queue}', or the whole URI of one queue"
-        )
+        uri = open_queue(dead_letters).sibling(_QUEUE)
+        if uri is None:
+            raise ValueError(
+                f"--to: the letters in {dead_letters} name the queue where their items entered, but not its broker or "
+                "database; write for instance --to 'kafka://localhost:9092/{queue}', or the whole URI of one queue"
+            )
+        return Target(uri, must_exist=True)
 
     def kind(self) -> Queue:
         """Any of the queues; a ValueError if none can be opened. Kafka takes no braces in a topic's name."""

@@ -10,15 +10,15 @@ import orjson
 from ...base.errors import QueueError, UnreadableError
 from ...base.files import file_at, file_errors, files_in, find_files, has_wildcards, is_local
 from ...base.message import Message
-from ..queue import Queue, Split, Writer
+from ..queue import Split, Writer
 from ..uri import QueueUri
 from .format import is_format
-from .paths import path_of
+from .paths import PathQueue
 
 __all__ = ["FileItems", "are_items"]
 
 
-class FileItems(Queue):
+class FileItems(PathQueue):
     """The files that a pattern matches, or that are in a folder, a message each.
 
     >>> import tempfile
@@ -33,9 +33,12 @@ class FileItems(Queue):
     The path is the key, so that a file's items stay together; a changed file is another item, with another id.
     """
 
+    holds_messages = False
+    is_readonly = True
+
     def __init__(self, uri: QueueUri) -> None:
         super().__init__(uri)
-        path = path_of(uri)
+        path = self._path
         self._path = files_in(str(Path(path).absolute()) if is_local(path) else path)
 
     def splits(self) -> list[Split]:
@@ -59,14 +62,11 @@ class FileItems(Queue):
         yield [Message(orjson.dumps(file._asdict()), path.encode(), timestamp=file.modified, source=(path, 0, 0))]
 
     def writer(self) -> Writer:
-        """There is none."""
-        self._refuse()
+        """Files are not written as items."""
+        self.check_writable()
 
-    def write_transform(self) -> NoReturn:
-        """There is none, which is said when the pipeline is built."""
-        self._refuse()
-
-    def _refuse(self) -> NoReturn:
+    def check_writable(self) -> NoReturn:
+        """Files are not written as items."""
         raise ValueError(f"can't write to {self}: its suffix names no format of messages; write for instance a .jsonl")
 
 

@@ -1,21 +1,57 @@
-"""The path that a queue's URI names."""
+"""What queues of files have in common: a path."""
 
 from pathlib import Path
 
 from ...base.files import has_wildcards, is_local
+from ..parameters import Parameter
+from ..queue import Queue
 from ..uri import QueueUri
 
-__all__ = ["path_of"]
+__all__ = ["PathQueue"]
 
 
-def path_of(uri: QueueUri) -> str:
-    """The path that a URI names, also for workers in another folder; a ValueError for what no file can have."""
-    if "?group=" in uri.text or "group" in uri.params:
-        raise ValueError(f"the queue {uri.text} is a file, which is always read whole; leave the group away")
-    uri.only("items")
+class PathQueue(Queue):
+    """A queue whose URI is a path, or names one: `/data/*.csv`, `file:///data/*.csv`, `gs://bucket/*.csv`."""
+
+    parameters = (Parameter("items", "`files`: each file is an item by itself, whatever is in it."),)
+    counts_messages = False
+    takes_streams = False
+
+    def __init__(self, uri: QueueUri) -> None:
+        if "?group=" in uri.text or "group" in uri.params:
+            raise ValueError(f"the queue {uri.text} is a file, which is always read whole; leave the group away")
+        super().__init__(uri)
+        self._path = _path_of(uri)
+
+    @classmethod
+    def is_remote(cls, scheme: str) -> bool:
+        """A store can be reached from other machines, a disk can't."""
+        return scheme != "file"
+
+    @classmethod
+    def under(cls, prefix: str, name: str, group: str = "") -> str:
+        """A file of JSON lines; with a group a SQLite database beside it, since files keep no positions."""
+        uri = QueueUri.parse(prefix)
+        if not group:
+            return f"{prefix}{name}{'' if is_local(uri.path) else '-*'}.jsonl"  # A store has no locks to append.
+        if not is_local(uri.path):
+            raise ValueError(
+                f"--{name}: files under {prefix} can't remember what was read; name a Kafka or SQLite queue"
+            )
+        return f"sqlite://{Path(uri.path + name).absolute()}.db?topic={name}&group={group}"
+
+    def overlaps(self, other: Queue) -> bool:
+        """Whether one is the other, or a pattern that matches the other."""
+        here, there = (Path(queue.uri.path).absolute() for queue in (self, other))
+        return here == there or here.match(str(there)) or there.match(str(here))
+
+
+def _path_of(uri: QueueUri) -> str:
+    """The path, absolute, since workers may run in another folder."""
     if uri.text.startswith("file://") and not uri.path.startswith("/"):
         raise ValueError(f"the queue {uri.text} needs an absolute path with three slashes: file:///{uri.path}")
     if uri.path.startswith("/") or not is_local(uri.path):
         return uri.path
     here = str(Path.cwd())
-    return uri.path if has_wildcards(here) else f"{here}/{uri.path.removeprefix('./')}"  # With signs it were a pattern.
+    # Wildcards in the folder's name would turn the path into a pattern.
+    return uri.path if has_wildcards(here) else f"{here}/{uri.path.removeprefix('./')}"

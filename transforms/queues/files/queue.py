@@ -11,19 +11,14 @@ from ..queue import Queue, Rejected, Split, Writer
 from ..uri import QueueUri
 from .format import format_of
 from .items import FileItems, are_items
-from .paths import path_of
+from .paths import PathQueue
 from .target import OpenShard, Target, remove
 from .writing import WriteFiles, run_id
 
-__all__ = ["FileQueue", "file_queue"]
+__all__ = ["FileQueue"]
 
 
-def file_queue(uri: QueueUri) -> Queue:
-    """The messages in files, or the files themselves."""
-    return FileItems(uri) if are_items(uri) else FileQueue(uri)
-
-
-class FileQueue(Queue):
+class FileQueue(PathQueue):
     """The files that a path names: `/data/in.jsonl`, `/data/*.csv`, `gs://bucket/out-*.parquet`.
 
     Files are read whole by every run; they keep no positions. See docs/queues.md for the formats.
@@ -31,10 +26,18 @@ class FileQueue(Queue):
 
     def __init__(self, uri: QueueUri) -> None:
         super().__init__(uri)
-        self._path = path_of(uri)
         if self._path.endswith("/"):
             raise ValueError(f"the queue {uri.text} is a folder; name the files in it: {uri.text}*.jsonl")
         self._format = format_of(self._path)
+
+    @classmethod
+    def open(cls, uri: QueueUri) -> Queue:
+        """The messages in files, or the files themselves."""
+        return FileItems(uri) if are_items(uri) else cls(uri)
+
+    def check_writable(self) -> None:
+        """A path that a run can write to."""
+        self.target()
 
     def splits(self) -> list[Split]:
         """The parts of all files that are there now."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import Any, NoReturn
+from typing import Any
 from urllib.parse import quote
 
 import orjson
@@ -25,12 +25,18 @@ class HttpQueue(Queue):
     to the source, or to a done check.
     """
 
+    is_readonly = True
+
     def __init__(self, uri: QueueUri) -> None:
         super().__init__(uri)
-        uri.only()
         if not uri.path.strip("/"):
             raise ValueError(f"the work source {uri.text} has no path; write {uri.scheme}://{uri.host}/api/v1/items")
         self._url = uri.text.rstrip("/")
+
+    @classmethod
+    def is_remote(cls, scheme: str) -> bool:
+        """A service can be reached from other machines."""
+        return True
 
     def splits(self) -> list[Split]:
         """One per item."""
@@ -51,15 +57,9 @@ class HttpQueue(Queue):
         yield [Message(orjson.dumps(found["data"]), key=name.encode(), source=(self._url, name))]
 
     def writer(self) -> Writer:
-        """There is none."""
-        raise QueueError(self._only_read())
-
-    def write_transform(self) -> NoReturn:
-        """There is none, which is said when the pipeline is built."""
-        raise ValueError(self._only_read())
-
-    def _only_read(self) -> str:
-        return f"the work source {self} can only be read; write to Kafka, SQLite or files"
+        """The contract has no writing."""
+        self.check_writable()
+        raise AssertionError
 
     def _get(self, url: str) -> Any:
         import httpx

@@ -1,7 +1,7 @@
 """A folder or a queue as a work source, by the book's contract, for workers in any language.
 
-    python -m beam_patterns.transforms.queues.http.queue.server --folder '/videos/*.mp4' --port 8080
-    python -m beam_patterns.transforms.queues.http.queue.server --queue 'sqlite:///queues.db?topic=orders&group=labels'
+    python -m beam_patterns.transforms.queues.http.server --folder '/videos/*.mp4' --port 8080
+    python -m beam_patterns.transforms.queues.http.server --queue 'sqlite:///queues.db?topic=orders&group=labels'
 
 `GET /api/v1/items` gives {"kind": "ItemList", "apiVersion": "v1", "items": [names]}, and `GET /api/v1/items/NAME` gives
 {"kind": "Item", "apiVersion": "v1", "data": ...}. Source: Burns, Designing Distributed Systems, chapter 10.

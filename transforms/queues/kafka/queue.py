@@ -12,9 +12,11 @@ from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
 from typing import TypeVar
+from urllib.parse import quote, urlencode
 
 from ...base.errors import QueueError
 from ...base.message import Message
+from ..parameters import Parameter, one_of, whole_number
 from ..queue import Position, Queue, Split, Writer
 from ..uri import QueueUri
 from .clients import Address, Bounds, Connection, NoTopicError, Partition, UnreachableError, client
@@ -29,37 +31,98 @@ _LOG = logging.getLogger(__name__)
 _BATCH = 4096
 _HEARSAY = 2.0  # Seconds in which a topic just created, or a broker just started, becomes known to all brokers.
 T = TypeVar("T")
-_KNOWN = ("group", "start", "settings", "compression", "linger", "patience", "partitions", "replication", "time")
-_COMPRESSIONS = ("lz4", "zstd", "snappy", "gzip", "none")
+
+
+def _start(text: str) -> str | float:
+    if text in ("earliest", "latest"):
+        return text
+    try:
+        return datetime.fromisoformat(text.replace(" ", "+")).timestamp()
+    except ValueError:
+        raise ValueError("write earliest, latest, or a time such as 2026-01-31T00:00:00Z") from None
+
+
+_PARAMETERS = (
+    Parameter(
+        "group", "The consumer group, whose committed offsets are where the next run starts; needed for reading."
+    ),
+    Parameter(
+        "start", "Where a group without offsets begins: earliest, latest, or a time.", default="earliest", type=_start
+    ),
+    Parameter("settings", "A file with security settings; default: the one that BEAM_PATTERNS_KAFKA_SETTINGS names."),
+    Parameter("compression", "Compression of written batches.", "lz4", one_of("lz4", "zstd", "snappy", "gzip", "none")),
+    Parameter(
+        "linger",
+        "Milliseconds to wait for more messages before a batch is sent.",
+        default=50,
+        type=whole_number("milliseconds", "linger=50"),
+    ),
+    Parameter(
+        "patience",
+        "Seconds for which a run waits for brokers that went away.",
+        default=120,
+        type=whole_number("seconds, 5 or more", "patience=120", least=5),
+    ),
+    Parameter(
+        "partitions",
+        "For `queue create`: number of partitions; default: the broker's.",
+        default=-1,
+        type=whole_number("a number", "partitions=3", least=1),
+    ),
+    Parameter(
+        "replication",
+        "For `queue create`: number of replicas; default: the broker's.",
+        default=-1,
+        type=whole_number("a number", "replication=3", least=1),
+    ),
+    Parameter("time", "The field of a message's JSON that holds its time; default: the record's own time."),
+)
 
 
 class KafkaQueue(Queue):
     """Topics of a Kafka cluster: `kafka://a:9092,b:9092/orders,returns?group=shipping`.
 
-    Parameters: `group`, who reads (its committed position is where the next run starts); `start`, where a group without
-    a position begins: `earliest` (as by default), `latest`, or a time such as 2026-01-31T00:00:00+00:00; `settings`, a
-    file with security settings; `patience`, the seconds that a run under way waits for brokers that went away (120);
-    `time`, the JSON field that says a message's time, which is the record's otherwise; when writing, `compression` (lz4
-    by default) and `linger` in milliseconds. For `create`, `partitions`, `replication` and settings of the topic, such
-    as `retention.ms`: their names have a dot.
+    For `queue create` the URI may also have settings of the topic, such as `retention.ms`: their names have a dot.
     """
 
+    parameters = _PARAMETERS
     keeps_positions = True
+    needs_group = True
     _choose: Callable[[Message], str] | None = None
 
     def __init__(self, uri: QueueUri) -> None:
         super().__init__(uri)
-        config = {name: value for name, value in uri.params.items() if "." in name}
-        uri.only(*_KNOWN, *config)
         self._servers = _servers(uri)
         self._topics = _topics(uri)
-        self._group = uri.params.get("group", "")
-        self._start = _start(uri)
-        self._compression = _one_of(uri, "compression", _COMPRESSIONS)
-        self._linger = _number(uri, "linger", 50, "milliseconds")
-        self.time_field = uri.params.get("time", "")
-        self._wanted = Wanted(_count(uri, "partitions"), _count(uri, "replication"), config)
-        self.patience = _number(uri, "patience", 120, "seconds, 5 or more", 5)
+        self._group = self.params["group"]
+        self.patience = self.params["patience"]
+        config = {name: value for name, value in uri.params.items() if self.allows(name)}
+        self._wanted = Wanted(self.params["partitions"], self.params["replication"], config)
+
+    @classmethod
+    def allows(cls, name: str) -> bool:
+        """Settings of a topic, for `create`: their names have a dot."""
+        return "." in name
+
+    @classmethod
+    def is_remote(cls, scheme: str) -> bool:
+        """A cluster can be reached from other machines."""
+        return True
+
+    def overlaps(self, other: Queue) -> bool:
+        """Whether a topic and a server are named by both."""
+        mine, theirs = ((q.uri.host.split(","), q.uri.path.strip("/").split(",")) for q in (self, other))
+        return all(not set(a).isdisjoint(b) for a, b in zip(mine, theirs, strict=True))
+
+    def sibling(self, name: str) -> str:
+        """Another topic of this cluster."""
+        rest = urlencode({"settings": self.params["settings"]}) if self.params["settings"] else ""
+        return f"kafka://{self.uri.host}/{quote(name, safe='{}')}{'?' if rest else ''}{rest}"
+
+    def check_writable(self) -> None:
+        """One topic."""
+        if self._choose is None and len(self._topics) != 1:
+            raise ValueError(f"the queue {self} names {len(self._topics)} topics; writing needs exactly one")
 
     @property
     def topics(self) -> list[str]:
@@ -71,7 +134,7 @@ class KafkaQueue(Queue):
         with self.connect() as kafka:
             partitions = self.partitions(kafka)
             bounds = kafka.bounds(partitions)
-            starts = self._starts(kafka, bounds, self._start)
+            starts = self._starts(kafka, bounds, self.params["start"])
             splits = [Split(str(partition), starts[partition], bounds[partition].stop) for partition in partitions]
             return [split for split in splits if split.start < split.stop]
 
@@ -80,7 +143,7 @@ class KafkaQueue(Queue):
         with self.connect() as kafka:
             partitions = [p for p in self._partitions(kafka, [topic]) if p.number >= known]
             return (
-                self._starts(kafka, kafka.bounds(partitions), "earliest" if known else self._start)
+                self._starts(kafka, kafka.bounds(partitions), "earliest" if known else self.params["start"])
                 if partitions
                 else {}
             )
@@ -148,15 +211,14 @@ class KafkaQueue(Queue):
         """An idempotent producer that waits for all replicas; one for each topic, if messages choose theirs."""
         if self._choose is not None:
             return TopicsWriter(self._choose, self._topic_writer)
-        if len(self._topics) != 1:
-            raise ValueError(f"the queue {self} names {len(self._topics)} topics; writing needs exactly one")
+        self.check_writable()
         return self._topic_writer(self._topics[0])
 
     def _topic_writer(self, topic: str) -> Writer:
         address = self._address(self._group or "beam-patterns")  # Writing needs no group, but connecting a name.
         with client().connect(address) as kafka:
             self._partitions(kafka, [_possible(self.uri, topic)])  # A producer would create a missing topic silently.
-        return client().write(address, topic, self._compression, self._linger)
+        return client().write(address, topic, self.params["compression"], self.params["linger"])
 
     def create(self) -> None:
         """Makes the topics, as the URI says or as the broker usually does."""
@@ -277,33 +339,3 @@ def _possible(uri: QueueUri, topic: object) -> str:
             "dots, hyphens and underscores"
         )
     return topic
-
-
-def _one_of(uri: QueueUri, name: str, known: tuple[str, ...]) -> str:
-    value = uri.params.get(name, known[0])
-    if value not in known:
-        raise ValueError(f"the queue {uri.text} has {name}={value}; known are {', '.join(known)}")
-    return value
-
-
-def _number(uri: QueueUri, name: str, usual: int, unit: str, least: int = 0) -> int:
-    value = uri.params.get(name, str(usual))
-    if not value.isdecimal() or int(value) < least:
-        raise ValueError(f"the queue {uri.text} has {name}={value}; write {unit}, such as {name}={usual}")
-    return int(value)
-
-
-def _count(uri: QueueUri, name: str) -> int:
-    return _number(uri, name, 3, "a number", 1) if name in uri.params else -1
-
-
-def _start(uri: QueueUri) -> str | float:
-    value = uri.params.get("start", "earliest")
-    if value in ("earliest", "latest"):
-        return value
-    try:
-        return datetime.fromisoformat(value.replace(" ", "+")).timestamp()
-    except ValueError:
-        raise ValueError(
-            f"the queue {uri.text} has start={value}; write earliest, latest, or a time such as 2026-01-31T00:00:00Z"
-        ) from None

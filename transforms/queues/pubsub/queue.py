@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 import apache_beam as beam
 
 from ...base.message import Message
+from ..parameters import Parameter, seconds
 from ..queue import Position, Queue, Split, Writer
 from ..uri import QueueUri
 from .client import Resource, create
@@ -16,8 +16,6 @@ from .read import ReadFromSubscription, listen, look
 from .write import Publisher
 
 __all__ = ["PubSubQueue"]
-
-_IDLE = 30.0
 
 
 class PubSubQueue(Queue):
@@ -30,19 +28,50 @@ class PubSubQueue(Queue):
     message that was published before the run began. Messages that a killed run had pulled come again after 20 seconds,
     which is why `idle` should be longer; a shorter one leaves them for the next run.
 
-    `topic` is for `create`: the topic that the subscription gets its messages from. `time` is the JSON field that says
-    a message's time, which is when it was published otherwise.
     """
 
+    parameters = (
+        Parameter(
+            "idle",
+            "Seconds without a message from before the run after which a bounded read ends.",
+            default=30.0,
+            type=seconds(1, "idle=30"),
+        ),
+        Parameter(
+            "topic", "For `queue create`: the topic of the subscription. For replay: where letters are put back."
+        ),
+        Parameter("time", "The field of a message's JSON that holds its time; default: when it was published."),
+    )
     keeps_positions = True
+    counts_messages = False
 
     def __init__(self, uri: QueueUri) -> None:
         super().__init__(uri)
-        uri.only("idle", "topic", "time")
         self._project, self._name = _named(uri)
-        self._idle = _idle(uri)
-        self._topic = uri.params.get("topic", "")
-        self.time_field = uri.params.get("time", "")
+        self._idle, self._topic = self.params["idle"], self.params["topic"]
+
+    @classmethod
+    def is_remote(cls, scheme: str) -> bool:
+        """The service can be reached from other machines."""
+        return True
+
+    @classmethod
+    def under(cls, prefix: str, name: str, group: str = "") -> str:
+        """Another topic; a subscription needs no group."""
+        return prefix + name
+
+    def read_uri(self, group: str) -> str:
+        """A subscription of this topic, whose name is not known."""
+        return f"pubsub://{self._project}/SUBSCRIPTION?topic={self._name}"
+
+    def append_uri(self) -> str:
+        """The subscription's topic."""
+        if not self._topic:
+            more = "&" if self.uri.params else "?"
+            raise ValueError(
+                f"{self} is a subscription, and messages are put back into its topic; add {more}topic=NAME"
+            )
+        return f"pubsub://{self._project}/{self._topic}"
 
     def splits(self) -> list[Split]:
         """The whole subscription; how much is in it is not known."""
@@ -68,7 +97,7 @@ class PubSubQueue(Queue):
         """Messages as they come, for ever; acknowledged when the next ones are asked for."""
         return listen(self._subscription)
 
-    def read_transform(self, handler: Any) -> beam.PTransform:
+    def read_transform(self) -> beam.PTransform:
         """Pulls under leases, which CommitOffsets turns into acknowledgements."""
         return ReadFromSubscription(self._subscription, self._idle)
 
@@ -95,10 +124,3 @@ def _named(uri: QueueUri) -> tuple[str, str]:
     if name.startswith("goog"):
         raise ValueError(f"the queue {uri.text} has a name that begins with goog, which Pub/Sub keeps for itself")
     return uri.host, name
-
-
-def _idle(uri: QueueUri) -> float:
-    text = uri.params.get("idle", str(_IDLE))
-    if not re.fullmatch(r"\d+(\.\d+)?", text) or float(text) < 1:
-        raise ValueError(f"the queue {uri.text} has idle={text}; write seconds, at least 1, such as idle=30")
-    return float(text)

@@ -4,10 +4,11 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from ...base.errors import QueueError
 from ...base.message import Message
+from ..parameters import Parameter
 from ..queue import Position, Queue, Rejected, Split, Writer
 from ..record_json import attributes_from_json, attributes_to_json
 from ..uri import QueueUri
@@ -32,23 +33,38 @@ class SqliteQueue(Queue):
     A topic comes into being when it is first written, or when a writer is flushed without a message.
     """
 
+    parameters = (
+        Parameter("topic", "Name of the topic in the database; any text."),
+        Parameter("group", "Name of the reader, under which its position is kept; needed for reading.", default=None),
+    )
     keeps_positions = True
+    needs_group = True
 
     def __init__(self, uri: QueueUri) -> None:
         super().__init__(uri)
-        uri.only("topic", "group")
         if uri.host or not uri.path.strip("/"):
             example = Path.cwd() / (uri.host + uri.path or "queues.db")
             raise ValueError(
                 f"the queue {uri.text} needs an absolute path with three slashes: sqlite://{example}?topic=name"
             )
-        self._path, self._group = Path(unquote(uri.path)), uri.params.get("group")
-        self._topic = uri.params.get("topic", "")
+        self._path = Path(unquote(uri.path))
+        self._topic, self._group = self.params["topic"], self.params["group"]
         if not self._topic or self._group == "":
             missing = "group" if self._topic else "topic"
             raise ValueError(
                 f"the queue {uri.text} names no {missing}; write sqlite://{uri.path}?topic=name&group=name"
             )
+
+    @classmethod
+    def under(cls, prefix: str, name: str, group: str = "") -> str:
+        """Another topic whose name begins with the prefix's `topic`."""
+        if "topic=" not in prefix:
+            raise ValueError(f"{prefix!r} is a database without the beginning of a topic's name; add ?topic=")
+        return super().under(prefix, name, group)
+
+    def sibling(self, name: str) -> str:
+        """Another topic of this database."""
+        return f"sqlite://{self.uri.path}?topic={quote(name, safe='{}')}"
 
     def splits(self) -> list[Split]:
         """From the group's position to the end."""
