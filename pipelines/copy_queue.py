@@ -20,27 +20,22 @@ Source: Burns, Designing Distributed Systems, chapter 11, figure 11-2 (the copie
 """
 
 if __name__ == "__main__":  # Before any import, so that no function of this file is pickled from __main__.
-    from beam_patterns.pipelines.cli.script import run_as_module
+    from beam_patterns.pipelines import run_as_module
 
     run_as_module(__file__)
 
-import dataclasses
 from collections.abc import Sequence
 
 import apache_beam as beam
 from apache_beam.pvalue import PCollection
 from apache_beam.transforms.error_handling import ErrorHandler
 
-from beam_patterns.pipelines.runtime.options import Options, option, queue, queues, source
-from beam_patterns.pipelines.runtime.queues import check_queues
-from beam_patterns.pipelines.runtime.run import Ended, Places, launch
-from beam_patterns.transforms import Copier, DeadLetters
-from beam_patterns.transforms.queues import CommitOffsets, ReadFromQueue, WriteToQueue
+from beam_patterns.pipelines import BetweenQueues, Ended, Places, between, launch, option, queues, source
+from beam_patterns.transforms import Copier
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class CopyQueueOptions(Options):
-    """The messages of a queue, copied to several others."""
+class CopyQueueOptions(BetweenQueues):
+    """The messages of a queue, copied to one or several others."""
 
     input: str = option(
         "The queue that is read.", example="'sqlite:///data/queues.db?topic=videos&group=copy'", type=source
@@ -50,38 +45,27 @@ class CopyQueueOptions(Options):
         example="'kafka://localhost:9092/uhd kafka://localhost:9092/mobile'",
         type=queues,
     )
-    dead_letters: str = option(
-        "The queue for messages that an output can't hold, with the reason.",
-        example="'sqlite:///data/queues.db?topic=dead_letters'",
-        type=queue,
-    )
-
-    def check(self) -> None:
-        """Values that make no sense, found before anything starts."""
-        writes = [*(("--outputs", uri) for uri in self.outputs), ("--dead_letters", self.dead_letters)]
-        check_queues([("--input", self.input)], writes, self.streaming)
 
     @property
-    def copies(self) -> dict[str, str]:
+    def writes(self) -> dict[str, str]:
         """The output queues' URIs by the names of their branches."""
         return {f"copy{number}": uri for number, uri in enumerate(self.outputs, 1)}
 
+    def option_of(self, name: str) -> str:
+        """All of them are in one option."""
+        return "--outputs"
 
-def copy_queue(items: PCollection, o: CopyQueueOptions) -> dict[str, PCollection]:
+
+def copy_queue(items: PCollection, o: CopyQueueOptions, unused_dead: ErrorHandler) -> dict[str, PCollection]:
     """The flow, without its queues."""
-    return (items | "Copy" >> Copier(*o.copies))._asdict()
+    if len(o.writes) == 1:
+        return dict.fromkeys(o.writes, items)
+    return (items | "Copy" >> Copier(*o.writes))._asdict()
 
 
 def build(p: beam.Pipeline, o: CopyQueueOptions) -> Places:
-    """The flow between the queues that the options name, and where its results lie."""
-    with ErrorHandler("DeadLetters" >> (DeadLetters() | "Park" >> WriteToQueue(o.dead_letters))) as dead:
-        items = p | "Read" >> ReadFromQueue(o.input).with_error_handler(dead)
-        written = [
-            copy | f"Write {name}" >> WriteToQueue(o.copies[name]).with_error_handler(dead)
-            for name, copy in copy_queue(items, o).items()
-        ]
-    (*written, dead.output()) | "Commit" >> CommitOffsets(items)
-    return {**o.copies, "dead letters": o.dead_letters}
+    """The flow between the queues that the options name, and where its results are."""
+    return between(p, o, copy_queue)
 
 
 def run(argv: Sequence[str] | None = None) -> Ended:

@@ -21,28 +21,33 @@ Source: Burns, Designing Distributed Systems, chapter 11, figure 11-3 (the filte
 """
 
 if __name__ == "__main__":  # Before any import, so that no function of this file is pickled from __main__.
-    from beam_patterns.pipelines.cli.script import run_as_module
+    from beam_patterns.pipelines import run_as_module
 
     run_as_module(__file__)
 
-import dataclasses
 from collections.abc import Sequence
 
 import apache_beam as beam
 from apache_beam.pvalue import PCollection
 from apache_beam.transforms.error_handling import ErrorHandler
 
-from beam_patterns.pipelines.cel.expression import Expression
-from beam_patterns.pipelines.cel.item import condition, item_of
-from beam_patterns.pipelines.runtime.options import Options, option, queue, source
-from beam_patterns.pipelines.runtime.queues import check_queues
-from beam_patterns.pipelines.runtime.run import Ended, Places, launch
-from beam_patterns.transforms import DeadLetters, Filter
-from beam_patterns.transforms.queues import CommitOffsets, ReadFromQueue, WriteToQueue
+from beam_patterns.pipelines import (
+    BetweenQueues,
+    Ended,
+    Expression,
+    Places,
+    between,
+    condition,
+    item_of,
+    launch,
+    option,
+    queue,
+    source,
+)
+from beam_patterns.transforms import Filter
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class FilterQueueOptions(Options):
+class FilterQueueOptions(BetweenQueues):
     """The messages of a queue that meet a condition, in another queue."""
 
     input: str = option(
@@ -54,16 +59,11 @@ class FilterQueueOptions(Options):
         type=condition,
     )
     output: str = option("The queue for what passes.", example="'sqlite:///data/queues.db?topic=by_mail'", type=queue)
-    dead_letters: str = option(
-        "The queue for messages that the condition can't be asked about, with the reason.",
-        example="'sqlite:///data/queues.db?topic=dead_letters'",
-        type=queue,
-    )
 
-    def check(self) -> None:
-        """Values that make no sense, found before anything starts."""
-        writes = [("--output", self.output), ("--dead_letters", self.dead_letters)]
-        check_queues([("--input", self.input)], writes, self.streaming)
+    @property
+    def writes(self) -> dict[str, str]:
+        """The queue for what passes."""
+        return {"kept": self.output}
 
 
 def filter_queue(items: PCollection, o: FilterQueueOptions, dead: ErrorHandler) -> PCollection:
@@ -72,12 +72,8 @@ def filter_queue(items: PCollection, o: FilterQueueOptions, dead: ErrorHandler) 
 
 
 def build(p: beam.Pipeline, o: FilterQueueOptions) -> Places:
-    """The flow between the queues that the options name, and where its results lie."""
-    with ErrorHandler("DeadLetters" >> (DeadLetters() | "Park" >> WriteToQueue(o.dead_letters))) as dead:
-        items = p | "Read" >> ReadFromQueue(o.input).with_error_handler(dead)
-        written = filter_queue(items, o, dead) | "Write" >> WriteToQueue(o.output).with_error_handler(dead)
-    (written, dead.output()) | "Commit" >> CommitOffsets(items)
-    return {"kept": o.output, "dead letters": o.dead_letters}
+    """The flow between the queues that the options name, and where its results are."""
+    return between(p, o, filter_queue)
 
 
 def run(argv: Sequence[str] | None = None) -> Ended:

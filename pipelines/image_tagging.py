@@ -24,11 +24,10 @@ processing pipeline.
 """
 
 if __name__ == "__main__":  # Before any import, so that no function of this file is pickled from __main__.
-    from beam_patterns.pipelines.cli.script import run_as_module
+    from beam_patterns.pipelines import run_as_module
 
     run_as_module(__file__)
 
-import dataclasses
 import importlib.util
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -38,13 +37,12 @@ import apache_beam as beam
 from apache_beam.pvalue import AsDict, AsIter, PCollection
 from apache_beam.transforms.error_handling import ErrorHandler
 
+from beam_patterns.pipelines import Ended, Options, Places, launch, option, queue, switch
 from beam_patterns.pipelines.parts.files.find import FilePattern
 from beam_patterns.pipelines.parts.files.gallery import PAGE
 from beam_patterns.pipelines.parts.images.album import Album
 from beam_patterns.pipelines.parts.images.summary import SUMMARY, Totals, merged, totals_of, write_summary
 from beam_patterns.pipelines.parts.images.work import Deleter, Tags, blurrer, tagger
-from beam_patterns.pipelines.runtime.options import Options, option, queue, switch
-from beam_patterns.pipelines.runtime.run import Ended, Places, launch
 from beam_patterns.transforms import (
     Copier,
     DeadLetter,
@@ -62,7 +60,6 @@ _ALL, _NONE = "all", {"vehicles": {}, "colors": {}}
 _MOST_SHARDS = 64
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class ImageTaggingOptions(Options):
     """Pictures of traffic: plates are blurred, originals deleted if wanted, vehicles counted by type and colour."""
 

@@ -19,26 +19,21 @@ Source: Burns, Designing Distributed Systems, chapter 11, figure 11-7 (the merge
 """
 
 if __name__ == "__main__":  # Before any import, so that no function of this file is pickled from __main__.
-    from beam_patterns.pipelines.cli.script import run_as_module
+    from beam_patterns.pipelines import run_as_module
 
     run_as_module(__file__)
 
-import dataclasses
 from collections.abc import Sequence
 
 import apache_beam as beam
 from apache_beam.pvalue import PCollection
 from apache_beam.transforms.error_handling import ErrorHandler
 
-from beam_patterns.pipelines.runtime.options import Options, option, queue, sources
-from beam_patterns.pipelines.runtime.queues import check_queues
-from beam_patterns.pipelines.runtime.run import Ended, Places, launch
-from beam_patterns.transforms import DeadLetters, Merger
-from beam_patterns.transforms.queues import CommitOffsets, ReadFromQueue, WriteToQueue
+from beam_patterns.pipelines import BetweenQueues, Ended, Places, between, launch, option, queue, sources
+from beam_patterns.transforms import Merger
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class MergeQueuesOptions(Options):
+class MergeQueuesOptions(BetweenQueues):
     """The messages of several queues, in one."""
 
     inputs: tuple[str, ...] = option(
@@ -47,33 +42,28 @@ class MergeQueuesOptions(Options):
         type=sources,
     )
     output: str = option("The queue for all of it.", example="'sqlite:///data/queues.db?topic=notices'", type=queue)
-    dead_letters: str = option(
-        "The queue for messages that the output can't hold, with the reason.",
-        example="'sqlite:///data/queues.db?topic=dead_letters'",
-        type=queue,
-    )
 
-    def check(self) -> None:
-        """Values that make no sense, found before anything starts."""
-        writes = [("--output", self.output), ("--dead_letters", self.dead_letters)]
-        check_queues([("--inputs", uri) for uri in self.inputs], writes, self.streaming)
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The queues to read."""
+        return self.inputs
+
+    @property
+    def writes(self) -> dict[str, str]:
+        """The queue for all of it."""
+        return {"merged": self.output}
 
 
-def merge_queues(inputs: Sequence[PCollection]) -> PCollection:
+def merge_queues(
+    inputs: tuple[PCollection, ...], unused_o: MergeQueuesOptions, unused_dead: ErrorHandler
+) -> PCollection:
     """The flow, without its queues."""
-    return tuple(inputs) | "Merge" >> Merger()
+    return inputs | "Merge" >> Merger()
 
 
 def build(p: beam.Pipeline, o: MergeQueuesOptions) -> Places:
-    """The flow between the queues that the options name, and where its results lie."""
-    with ErrorHandler("DeadLetters" >> (DeadLetters() | "Park" >> WriteToQueue(o.dead_letters))) as dead:
-        inputs = [
-            p | f"Read {number}" >> ReadFromQueue(uri).with_error_handler(dead)
-            for number, uri in enumerate(o.inputs, 1)
-        ]
-        written = merge_queues(inputs) | "Write" >> WriteToQueue(o.output).with_error_handler(dead)
-    (written, dead.output()) | "Commit" >> CommitOffsets(*inputs)
-    return {"merged": o.output, "dead letters": o.dead_letters}
+    """The flow between the queues that the options name, and where its results are."""
+    return between(p, o, merge_queues)
 
 
 def run(argv: Sequence[str] | None = None) -> Ended:

@@ -31,11 +31,10 @@ Source: Burns, Designing Distributed Systems, chapter 11, hands-on: building an 
 """
 
 if __name__ == "__main__":  # Before any import, so that no function of this file is pickled from __main__.
-    from beam_patterns.pipelines.cli.script import run_as_module
+    from beam_patterns.pipelines import run_as_module
 
     run_as_module(__file__)
 
-import dataclasses
 import time
 from collections.abc import Sequence
 from datetime import timedelta
@@ -45,30 +44,39 @@ import apache_beam as beam
 from apache_beam.pvalue import PCollection
 from apache_beam.transforms.error_handling import ErrorHandler
 
+from beam_patterns.pipelines import (
+    Ended,
+    Options,
+    Places,
+    check_queues,
+    duration,
+    is_idle,
+    launch,
+    option,
+    prefix,
+    prepared,
+    queue,
+    source,
+)
 from beam_patterns.pipelines.parts.mail import Deliver, open_outbox
 from beam_patterns.pipelines.parts.signup.match import Match
 from beam_patterns.pipelines.parts.signup.meet import Meet
 from beam_patterns.pipelines.parts.signup.records import (
     CONFIRMATION,
     SIGNUP,
+    Checked,
     Event,
-    check_confirmation,
-    check_pending,
-    check_signup,
     fields_of,
+    waiting,
 )
 from beam_patterns.pipelines.parts.signup.texts import Texts, by_mail, by_text_message, sender_address
 from beam_patterns.pipelines.parts.signup.waiting import any_expired
-from beam_patterns.pipelines.runtime.options import Options, duration, option, prefix, queue, source
-from beam_patterns.pipelines.runtime.queues import check_queues, is_idle, prepared
-from beam_patterns.pipelines.runtime.run import Ended, Places, launch
-from beam_patterns.transforms import Copier, DeadLetters, Filter, Merger, Splitter
+from beam_patterns.transforms import Copier, DeadLetters, Filter, Map, Merger, Splitter
 from beam_patterns.transforms.queues import CommitOffsets, Message, ReadFromQueue, WriteToQueue, open_queue, queue_under
 
 _NAME = "new_user_signup"
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class NewUserSignupOptions(Options):
     """New users sign up: verification mail, match with confirmations, welcome mail, subscriptions to news."""
 
@@ -190,18 +198,15 @@ def new_user_signup(
     expire_after: timedelta,
 ) -> Signups:
     """The flow, from messages to messages; in a stream nothing is pending."""
-    good_signups = signups | "CheckSignups" >> Filter(check_signup).with_error_handler(dead)
-    good_confirmations = confirmations | "CheckConfirmations" >> Filter(check_confirmation).with_error_handler(dead)
+    seen = None if pending is None else now  # In a stream a record's time is its message's own.
+    signed_up = signups | "CheckSignups" >> Map(Checked(SIGNUP, seen)).with_error_handler(dead)
+    confirmed = confirmations | "CheckConfirmations" >> Map(Checked(CONFIRMATION, seen)).with_error_handler(dead)
     if pending is None:
-        met = (good_signups, good_confirmations) | "Meet" >> Meet(expire_after).with_error_handler(dead)
-        return Signups(good_signups, *_set_up(met.confirmed, texts), None, met.expired)
-    good_pending = pending | "CheckPending" >> Filter(check_pending).with_error_handler(dead)
-    events = {
-        "signups": good_signups | "SignedUp" >> beam.Map(Event.new, SIGNUP, now).with_output_types(Event),
-        "confirmations": good_confirmations
-        | "Confirmed" >> beam.Map(Event.new, CONFIRMATION, now).with_output_types(Event),
-        "pending": good_pending | "Waiting" >> beam.Map(Event.waiting).with_output_types(Event),
-    }
+        met = (signed_up, confirmed) | "Meet" >> Meet(expire_after).with_error_handler(dead)
+        verification = signed_up | "ToVerify" >> Map(_message_of)
+        return Signups(verification, *_set_up(met.confirmed, texts), None, met.expired)
+    waited = pending | "CheckPending" >> Map(waiting).with_error_handler(dead)
+    events = {"signups": signed_up, "confirmations": confirmed, "pending": waited}
     users = events | "Gather" >> Merger() | "Match" >> Match(now, expire_after)
     return Signups(users.new, *_set_up(users.confirmed, texts), users.pending, users.expired)
 
@@ -215,11 +220,15 @@ def _set_up(users: PCollection, texts: Texts) -> tuple[PCollection, PCollection,
         | "ByChannel" >> Splitter(email=_by_email, sms=_by_sms).with_every_match().with_view(fields_of)
     )
     subscriptions = (
-        chosen.email | "SubscribeMail" >> beam.Map(by_mail).with_output_types(Message),
-        chosen.sms | "SubscribeText" >> beam.Map(by_text_message).with_output_types(Message),
+        chosen.email | "SubscribeMail" >> Map(by_mail),
+        chosen.sms | "SubscribeText" >> Map(by_text_message),
     ) | "Subscriptions" >> Merger()
-    told = chosen.sms | "ComposeText" >> beam.Map(texts.text_message).with_output_types(Message)
+    told = chosen.sms | "ComposeText" >> Map(texts.text_message)
     return confirmed.welcome, subscriptions, told
+
+
+def _message_of(event: Event) -> Message:
+    return event.message
 
 
 def _opted_in(user: dict) -> bool:

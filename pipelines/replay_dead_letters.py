@@ -22,11 +22,10 @@ timestamps: `step == "Email" && last_failed_at > timestamp("2026-01-31T00:00:00Z
 """
 
 if __name__ == "__main__":  # Before any import, so that no function of this file is pickled from __main__.
-    from beam_patterns.pipelines.cli.script import run_as_module
+    from beam_patterns.pipelines import run_as_module
 
     run_as_module(__file__)
 
-import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, NamedTuple
 
@@ -34,20 +33,28 @@ import apache_beam as beam
 from apache_beam.pvalue import AsIter, AsSingleton, PCollection
 from apache_beam.typehints import Tuple
 
+from beam_patterns.pipelines import (
+    Ended,
+    Options,
+    Places,
+    check_queues,
+    launch,
+    option,
+    prepared,
+    queue,
+    source,
+    switch,
+)
 from beam_patterns.pipelines.cel.expression import Expression
 from beam_patterns.pipelines.parts.replay.choose import FOREIGN, KEEP, REFUSED, SEND, Choose, Chosen, Facts, Look, Rules
 from beam_patterns.pipelines.parts.replay.letters import VARIABLES
 from beam_patterns.pipelines.parts.replay.send import SendBack, SendSlowly
 from beam_patterns.pipelines.parts.replay.summary import say
 from beam_patterns.pipelines.parts.replay.target import Target
-from beam_patterns.pipelines.runtime.options import Options, option, queue, source, switch
-from beam_patterns.pipelines.runtime.queues import check_queues, prepared
-from beam_patterns.pipelines.runtime.run import Ended, Places, launch
 from beam_patterns.transforms.extend import positions_of, with_positions
 from beam_patterns.transforms.queues import CommitOffsets, Message, ReadFromQueue, WriteToQueue, open_queue
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class ReplayDeadLettersOptions(Options):
     """Dead letters are sent back to where their items entered."""
 

@@ -19,11 +19,10 @@ Source: Burns, Designing Distributed Systems, chapter 10 (sales reporting), chap
 """
 
 if __name__ == "__main__":  # Before any import, so that no function of this file is pickled from __main__.
-    from beam_patterns.pipelines.cli.script import run_as_module
+    from beam_patterns.pipelines import run_as_module
 
     run_as_module(__file__)
 
-import dataclasses
 import importlib.util
 import operator
 from collections.abc import Iterable, Sequence
@@ -37,19 +36,16 @@ import pyarrow.parquet as pq
 from apache_beam.pvalue import AsDict, AsIter, PCollection
 from apache_beam.transforms.error_handling import ErrorHandler
 
+from beam_patterns.pipelines import Ended, Options, Places, check_queues, launch, option, queue
 from beam_patterns.pipelines.parts.sales.orders import TYPES, VALUES, WEEKDAYS, ByWeek, Order, day_in
 from beam_patterns.pipelines.parts.sales.page import Report, render
 from beam_patterns.pipelines.parts.sales.periods import table_of
-from beam_patterns.pipelines.runtime.options import Options, option, queue
-from beam_patterns.pipelines.runtime.queues import check_queues
-from beam_patterns.pipelines.runtime.run import Ended, Places, launch
 from beam_patterns.transforms import DeadLetter, DeadLetters, ReadRows, Sum
 from beam_patterns.transforms.queues import WriteToQueue
 
 _FILES = {"daily": "daily.parquet", "weekly": "weekly.parquet", "page": "report.html"}
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class SalesReportOptions(Options):
     """Sales by day and week, region and product, as Parquet files and as a page with charts."""
 

@@ -23,28 +23,34 @@ Source: Burns, Designing Distributed Systems, chapter 11 (the sharder pattern).
 """
 
 if __name__ == "__main__":  # Before any import, so that no function of this file is pickled from __main__.
-    from beam_patterns.pipelines.cli.script import run_as_module
+    from beam_patterns.pipelines import run_as_module
 
     run_as_module(__file__)
 
-import dataclasses
 from collections.abc import Sequence
 
 import apache_beam as beam
 from apache_beam.pvalue import PCollection
 from apache_beam.transforms.error_handling import ErrorHandler
 
-from beam_patterns.pipelines.cel.expression import Expression
-from beam_patterns.pipelines.cel.item import item_of, key
-from beam_patterns.pipelines.runtime.options import Options, option, prefix, queue, source
-from beam_patterns.pipelines.runtime.queues import check_queues
-from beam_patterns.pipelines.runtime.run import Ended, Places, launch
-from beam_patterns.transforms import DeadLetters, Sharder
-from beam_patterns.transforms.queues import CommitOffsets, ReadFromQueue, WriteToQueue, queue_under
+from beam_patterns.pipelines import (
+    BetweenQueues,
+    Ended,
+    Expression,
+    Places,
+    between,
+    item_of,
+    key,
+    launch,
+    option,
+    prefix,
+    source,
+)
+from beam_patterns.transforms import Sharder
+from beam_patterns.transforms.queues import queue_under
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ShardQueueOptions(Options):
+class ShardQueueOptions(BetweenQueues):
     """The messages of a queue, divided among shards by a stable function of a key."""
 
     input: str = option(
@@ -56,11 +62,6 @@ class ShardQueueOptions(Options):
         example="'kafka://localhost:9092/users-'",
         type=prefix,
     )
-    dead_letters: str = option(
-        "The queue for messages that have no key, with the reason.",
-        example="'sqlite:///data/queues.db?topic=dead_letters'",
-        type=queue,
-    )
     key: Expression | None = option(
         "The key, text or a whole number, in CEL; item is the message's JSON. Default: the message's own key.",
         example="item.user_id",
@@ -69,34 +70,31 @@ class ShardQueueOptions(Options):
     )
 
     def check(self) -> None:
-        """Values that make no sense, found before anything starts."""
+        """Raises ValueError for values that make no sense."""
         if self.shards < 1:
             raise ValueError(f"--shards: {self.shards} is less than 1")
-        writes = [(f"--output with {number}", uri) for number, uri in enumerate(self.outputs)]
-        check_queues([("--input", self.input)], [*writes, ("--dead_letters", self.dead_letters)], self.streaming)
+        super().check()
 
     @property
-    def outputs(self) -> list[str]:
+    def writes(self) -> dict[str, str]:
         """The output queues' URIs."""
-        return [queue_under(self.output, str(number)) for number in range(self.shards)]
+        return {f"shard {number}": queue_under(self.output, str(number)) for number in range(self.shards)}
+
+    def option_of(self, name: str) -> str:
+        """The prefix, with the number of the shard."""
+        return f"--output with {name.removeprefix('shard ')}"
 
 
-def shard_queue(items: PCollection, o: ShardQueueOptions, dead: ErrorHandler) -> tuple[PCollection, ...]:
+def shard_queue(items: PCollection, o: ShardQueueOptions, dead: ErrorHandler) -> dict[str, PCollection]:
     """The flow, without its queues."""
     sharder = Sharder(o.shards, o.key).with_view(item_of) if o.key else Sharder(o.shards)
-    return items | "Shard" >> sharder.with_error_handler(dead)
+    shards = items | "Shard" >> sharder.with_error_handler(dead)
+    return {str(number): shard for number, shard in enumerate(shards)}
 
 
 def build(p: beam.Pipeline, o: ShardQueueOptions) -> Places:
-    """The flow between the queues that the options name, and where its results lie."""
-    with ErrorHandler("DeadLetters" >> (DeadLetters() | "Park" >> WriteToQueue(o.dead_letters))) as dead:
-        items = p | "Read" >> ReadFromQueue(o.input).with_error_handler(dead)
-        written = [
-            shard | f"Write {number}" >> WriteToQueue(o.outputs[number]).with_error_handler(dead)
-            for number, shard in enumerate(shard_queue(items, o, dead))
-        ]
-    (*written, dead.output()) | "Commit" >> CommitOffsets(items)
-    return {**{f"shard {number}": uri for number, uri in enumerate(o.outputs)}, "dead letters": o.dead_letters}
+    """The flow between the queues that the options name, and where its results are."""
+    return between(p, o, shard_queue)
 
 
 def run(argv: Sequence[str] | None = None) -> Ended:

@@ -24,11 +24,10 @@ Source: Burns, Designing Distributed Systems, chapter 11, figure 11-4 (the split
 """
 
 if __name__ == "__main__":  # Before any import, so that no function of this file is pickled from __main__.
-    from beam_patterns.pipelines.cli.script import run_as_module
+    from beam_patterns.pipelines import run_as_module
 
     run_as_module(__file__)
 
-import dataclasses
 import os
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -39,6 +38,7 @@ import apache_beam as beam
 from apache_beam.pvalue import PCollection
 from apache_beam.transforms.error_handling import ErrorHandler
 
+from beam_patterns.pipelines import Ended, Options, Places, check_queues, launch, option, queue, source
 from beam_patterns.pipelines.parts.mail import Outbox, open_outbox
 from beam_patterns.pipelines.parts.shipping.delivery import Mailer, QueueSender, worth_another_try
 from beam_patterns.pipelines.parts.shipping.notices import Notices
@@ -53,9 +53,6 @@ from beam_patterns.pipelines.parts.shipping.orders import (
 )
 from beam_patterns.pipelines.parts.signup.records import fields_of
 from beam_patterns.pipelines.parts.signup.texts import sender_address
-from beam_patterns.pipelines.runtime.options import Options, option, queue, source
-from beam_patterns.pipelines.runtime.queues import check_queues
-from beam_patterns.pipelines.runtime.run import Ended, Places, launch
 from beam_patterns.transforms import DeadLetters, Dedupe, Filter, MultiWorker, Splitter, WorkQueue
 from beam_patterns.transforms.queues import CommitOffsets, Message, ReadFromQueue, WriteToQueue, open_queue
 from beam_patterns.transforms.work import DoneMarkers, HttpWorker
@@ -64,7 +61,6 @@ TOKEN = "BEAM_PATTERNS_TEXT_TOKEN"  # noqa: S105 (a variable's name)
 _ATTEMPTS, _TIMEOUT = 5, 120
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class ShippingNotificationsOptions(Options):
     """Shipped orders: each customer is told by mail, by text message or both, as they chose."""
 

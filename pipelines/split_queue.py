@@ -23,28 +23,35 @@ Source: Burns, Designing Distributed Systems, chapter 11, figure 11-4 (the split
 """
 
 if __name__ == "__main__":  # Before any import, so that no function of this file is pickled from __main__.
-    from beam_patterns.pipelines.cli.script import run_as_module
+    from beam_patterns.pipelines import run_as_module
 
     run_as_module(__file__)
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 
 import apache_beam as beam
 from apache_beam.pvalue import PCollection
 from apache_beam.transforms.error_handling import ErrorHandler
 
-from beam_patterns.pipelines.cel.expression import Expression
-from beam_patterns.pipelines.cel.item import cases, item_of
-from beam_patterns.pipelines.runtime.options import Options, option, prefix, queue, source, switch
-from beam_patterns.pipelines.runtime.queues import check_queues
-from beam_patterns.pipelines.runtime.run import Ended, Places, launch
-from beam_patterns.transforms import DeadLetters, Splitter
-from beam_patterns.transforms.queues import CommitOffsets, ReadFromQueue, WriteToQueue, queue_under
+from beam_patterns.pipelines import (
+    BetweenQueues,
+    Ended,
+    Expression,
+    Places,
+    between,
+    cases,
+    item_of,
+    launch,
+    option,
+    prefix,
+    source,
+    switch,
+)
+from beam_patterns.transforms import Splitter
+from beam_patterns.transforms.queues import queue_under
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class SplitQueueOptions(Options):
+class SplitQueueOptions(BetweenQueues):
     """The messages of a queue, divided among several others by conditions."""
 
     input: str = option(
@@ -60,20 +67,14 @@ class SplitQueueOptions(Options):
         example="'kafka://localhost:9092/tell-'",
         type=prefix,
     )
-    dead_letters: str = option(
-        "The queue for messages that a condition can't be asked about, with the reason.",
-        example="'sqlite:///data/queues.db?topic=dead_letters'",
-        type=queue,
-    )
     every_match: bool = option(
         "To every case that holds, not only to the first.", example="true", type=switch, default=False
     )
 
     def check(self) -> None:
-        """Values that make no sense, found before anything starts."""
+        """Raises ValueError for values that make no sense."""
         self.splitter()
-        writes = [(f"--output with {name!r}", uri) for name, uri in self.outputs.items()]
-        check_queues([("--input", self.input)], [*writes, ("--dead_letters", self.dead_letters)], self.streaming)
+        super().check()
 
     def splitter(self) -> Splitter:
         """The splitter that the options describe."""
@@ -84,9 +85,13 @@ class SplitQueueOptions(Options):
         return splitter.with_every_match() if self.every_match else splitter
 
     @property
-    def outputs(self) -> dict[str, str]:
+    def writes(self) -> dict[str, str]:
         """The output queues' URIs by the names of their branches."""
         return {name: queue_under(self.output, name) for name in (*self.cases, "otherwise")}
+
+    def option_of(self, name: str) -> str:
+        """The prefix, with the name of the case."""
+        return f"--output with {name!r}"
 
 
 def split_queue(items: PCollection, o: SplitQueueOptions, dead: ErrorHandler) -> dict[str, PCollection]:
@@ -95,15 +100,8 @@ def split_queue(items: PCollection, o: SplitQueueOptions, dead: ErrorHandler) ->
 
 
 def build(p: beam.Pipeline, o: SplitQueueOptions) -> Places:
-    """The flow between the queues that the options name, and where its results lie."""
-    with ErrorHandler("DeadLetters" >> (DeadLetters() | "Park" >> WriteToQueue(o.dead_letters))) as dead:
-        items = p | "Read" >> ReadFromQueue(o.input).with_error_handler(dead)
-        written = [
-            branch | f"Write {name}" >> WriteToQueue(o.outputs[name]).with_error_handler(dead)
-            for name, branch in split_queue(items, o, dead).items()
-        ]
-    (*written, dead.output()) | "Commit" >> CommitOffsets(items)
-    return {**o.outputs, "dead letters": o.dead_letters}
+    """The flow between the queues that the options name, and where its results are."""
+    return between(p, o, split_queue)
 
 
 def run(argv: Sequence[str] | None = None) -> Ended:

@@ -25,11 +25,10 @@ al., The Dataflow Model (2015).
 """
 
 if __name__ == "__main__":  # Before any import, so that no function of this file is pickled from __main__.
-    from beam_patterns.pipelines.cli.script import run_as_module
+    from beam_patterns.pipelines import run_as_module
 
     run_as_module(__file__)
 
-import dataclasses
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
@@ -40,16 +39,24 @@ from apache_beam.transforms.error_handling import ErrorHandler
 from apache_beam.transforms.trigger import AccumulationMode, AfterCount, AfterWatermark
 from apache_beam.transforms.window import FixedWindows
 
-from beam_patterns.pipelines.parts.telemetry.events import Event, InTime, arrived, at_its_time, check_event
+from beam_patterns.pipelines import (
+    Ended,
+    Options,
+    Places,
+    check_queues,
+    duration,
+    is_idle,
+    launch,
+    option,
+    queue,
+    source,
+)
+from beam_patterns.pipelines.parts.telemetry.events import Event, InTime, arrived, at_its_time
 from beam_patterns.pipelines.parts.telemetry.rollup import Rolled, RollUp
-from beam_patterns.pipelines.runtime.options import Options, duration, option, queue, source
-from beam_patterns.pipelines.runtime.queues import check_queues, is_idle
-from beam_patterns.pipelines.runtime.run import Ended, Places, launch
-from beam_patterns.transforms import DeadLetters, Filter, Reduce
+from beam_patterns.transforms import DeadLetters, Map, Reduce
 from beam_patterns.transforms.queues import CommitOffsets, Message, ReadFromQueue, WriteToQueue
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class TelemetryRollupOptions(Options):
     """User telemetry per metric and window of time: count, sum, quantiles, distinct users."""
 
@@ -91,13 +98,12 @@ def telemetry_rollup(messages: PCollection, *, window: float, lateness: float, d
     """The flow, from messages to a message per metric and window."""
     windowed = beam.WindowInto(FixedWindows(window))
     if messages.is_bounded:
-        good = messages | "Check" >> Filter(check_event).with_error_handler(dead)
+        events = messages | "Check" >> Map(Event.of).with_error_handler(dead)
     else:
-        good = (
+        events = (
             messages
             | "Arrived" >> beam.Map(arrived).with_output_types(Message)
-            | "Check" >> Filter(check_event).with_error_handler(dead)
-            | "InTime" >> Filter(InTime(window, lateness)).with_error_handler(dead)
+            | "Check" >> Map(InTime(window, lateness)).with_error_handler(dead)
         )
         windowed = beam.WindowInto(
             FixedWindows(window),
@@ -106,7 +112,7 @@ def telemetry_rollup(messages: PCollection, *, window: float, lateness: float, d
             allowed_lateness=lateness,
         )
     return (
-        good
+        events
         | "ItsTime" >> beam.Map(at_its_time).with_output_types(Event)
         | "Window" >> windowed
         | "RollUp" >> Reduce(RollUp(), key="metric")

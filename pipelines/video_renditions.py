@@ -19,28 +19,26 @@ Source: Burns, Designing Distributed Systems, chapter 11, figure 11-2 (the copie
 """
 
 if __name__ == "__main__":  # Before any import, so that no function of this file is pickled from __main__.
-    from beam_patterns.pipelines.cli.script import run_as_module
+    from beam_patterns.pipelines import run_as_module
 
     run_as_module(__file__)
 
-import dataclasses
 from collections.abc import Sequence
 
 import apache_beam as beam
 from apache_beam.pvalue import PCollection
 from apache_beam.transforms.error_handling import ErrorHandler
 
+from beam_patterns.pipelines import Ended, Places, launch
 from beam_patterns.pipelines.parts.files.find import FindFiles
 from beam_patterns.pipelines.parts.video.folders import OutputFolders
 from beam_patterns.pipelines.parts.video.options import VideoOptions
 from beam_patterns.pipelines.parts.video.renditions import Animator, Manifester, Probe, Renderer
 from beam_patterns.pipelines.parts.video.rungs import FHD, MOBILE, UHD, Rung
-from beam_patterns.pipelines.runtime.run import Ended, Places, launch
 from beam_patterns.transforms import Copier, DeadLetters, Filter, WorkQueue
 from beam_patterns.transforms.queues import Message, WriteToQueue
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class VideoRenditionsOptions(VideoOptions):
     """Renditions of videos: 2160p, 1080p, mobile and an animated thumbnail of each, with a manifest."""
 

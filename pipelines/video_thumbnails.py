@@ -17,11 +17,10 @@ Source: Burns, Designing Distributed Systems, chapter 10, hands-on: implementing
 """
 
 if __name__ == "__main__":  # Before any import, so that no function of this file is pickled from __main__.
-    from beam_patterns.pipelines.cli.script import run_as_module
+    from beam_patterns.pipelines import run_as_module
 
     run_as_module(__file__)
 
-import dataclasses
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -29,20 +28,18 @@ import apache_beam as beam
 from apache_beam.pvalue import AsIter, PCollection
 from apache_beam.transforms.error_handling import ErrorHandler
 
+from beam_patterns.pipelines import Ended, Places, launch, option
 from beam_patterns.pipelines.parts.files.find import FindFiles
 from beam_patterns.pipelines.parts.files.gallery import PAGE
 from beam_patterns.pipelines.parts.video.gallery import write_gallery
 from beam_patterns.pipelines.parts.video.options import VideoOptions
 from beam_patterns.pipelines.parts.video.thumbnails import Thumbnailer
-from beam_patterns.pipelines.runtime.options import option
-from beam_patterns.pipelines.runtime.run import Ended, Places, launch
 from beam_patterns.transforms import DeadLetter, DeadLetters, WorkQueue
 from beam_patterns.transforms.queues import WriteToQueue
 
 _MOST_FRAMES, _LEAST_SIZE = 500, 16
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class VideoThumbnailsOptions(VideoOptions):
     """Thumbnails of videos: frames, a contact sheet, an animated preview of each, and a gallery of all."""
 

@@ -19,11 +19,10 @@ Source: Burns, Designing Distributed Systems, chapter 10 (MapReduce) and chapter
 """
 
 if __name__ == "__main__":  # Before any import, so that no function of this file is pickled from __main__.
-    from beam_patterns.pipelines.cli.script import run_as_module
+    from beam_patterns.pipelines import run_as_module
 
     run_as_module(__file__)
 
-import dataclasses
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -33,16 +32,13 @@ import apache_beam as beam
 from apache_beam.pvalue import PCollection
 from apache_beam.transforms.error_handling import ErrorHandler
 
-from beam_patterns.pipelines.runtime.options import Options, option, queue, source
-from beam_patterns.pipelines.runtime.queues import check_queues, is_idle
-from beam_patterns.pipelines.runtime.run import Ended, Places, launch
-from beam_patterns.transforms import DeadLetters, Filter, Sum
+from beam_patterns.pipelines import Ended, Options, Places, check_queues, is_idle, launch, option, queue, source
+from beam_patterns.transforms import DeadLetters, Map, Sum
 from beam_patterns.transforms.queues import CommitOffsets, Message, ReadFromQueue, WriteToQueue
 
 _WORD = re.compile(r"[^\W\d_]+(?:['\N{RIGHT SINGLE QUOTATION MARK}][^\W\d_]+)*")
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class WordCountOptions(Options):
     """How often each word occurs in files or a queue."""
 
@@ -99,18 +95,12 @@ def words(text: str) -> Iterable[tuple[str, int]]:
 
 def word_count(messages: PCollection, *, field: str, dead: ErrorHandler) -> PCollection:
     """The flow, from texts to pairs of word and count."""
-    text_of = TextOf(field)
     return (
         messages
-        | "Readable" >> Filter(_is_text).with_view(text_of).with_error_handler(dead)
-        | "Text" >> beam.Map(text_of).with_output_types(str)
+        | "Text" >> Map(TextOf(field)).with_error_handler(dead)
         | "Words" >> beam.FlatMap(words).with_output_types(tuple[str, int])
         | "Count" >> Sum()
     )
-
-
-def _is_text(unused_text: str) -> bool:
-    return True
 
 
 def as_message(word: str, count: int) -> Message:

@@ -28,11 +28,10 @@ Source: Burns, Designing Distributed Systems, chapter 10.
 """
 
 if __name__ == "__main__":  # Before any import, so that no function of this file is pickled from __main__.
-    from beam_patterns.pipelines.cli.script import run_as_module
+    from beam_patterns.pipelines import run_as_module
 
     run_as_module(__file__)
 
-import dataclasses
 import shlex
 import shutil
 from collections.abc import Callable, Sequence
@@ -43,16 +42,24 @@ import apache_beam as beam
 from apache_beam.pvalue import PCollection
 from apache_beam.transforms.error_handling import ErrorHandler
 
-from beam_patterns.pipelines.runtime.options import Options, any_source, duration, option, queue, switch
-from beam_patterns.pipelines.runtime.queues import check_queues
-from beam_patterns.pipelines.runtime.run import Ended, Places, launch
-from beam_patterns.transforms import DeadLetters, WorkQueue
-from beam_patterns.transforms.queues import CommitOffsets, Message, ReadFromQueue, WriteToQueue
+from beam_patterns.pipelines import (
+    BetweenQueues,
+    Ended,
+    Places,
+    any_source,
+    between,
+    duration,
+    launch,
+    option,
+    queue,
+    switch,
+)
+from beam_patterns.transforms import WorkQueue
+from beam_patterns.transforms.queues import Message
 from beam_patterns.transforms.work import Command, DoneMarkers, HttpWorker
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class WorkQueueOptions(Options):
+class WorkQueueOptions(BetweenQueues):
     """Any program, or any service, as the worker of any queue."""
 
     input: str = option(
@@ -61,11 +68,6 @@ class WorkQueueOptions(Options):
         type=any_source,
     )
     output: str = option("The queue of results.", example="'sqlite:///data/queues.db?topic=labels'", type=queue)
-    dead_letters: str = option(
-        "The queue for items that failed for the last time.",
-        example="'sqlite:///data/queues.db?topic=dead_letters'",
-        type=queue,
-    )
     command: str = option(
         "The program and its arguments, one item at a time; this or --url.",
         example="'python3 label.py --to {name}'",
@@ -104,9 +106,13 @@ class WorkQueueOptions(Options):
             program, *_ = self.arguments()
             if "{" not in program and shutil.which(program) is None:
                 raise ValueError(f"--command: there is no program {program!r} here; nothing was started")
-        writes = [("--output", self.output), ("--dead_letters", self.dead_letters)]
-        check_queues([("--input", self.input)], writes, self.streaming)
+        super().check()
         self.work()
+
+    @property
+    def writes(self) -> dict[str, str]:
+        """The queue of results."""
+        return {"results": self.output}
 
     def work(self) -> WorkQueue:
         """The work queue that the options describe."""
@@ -150,14 +156,10 @@ def work_on(items: PCollection, o: WorkQueueOptions, dead: ErrorHandler) -> PCol
 
 
 def build(p: beam.Pipeline, o: WorkQueueOptions) -> Places:
-    """The flow between the queues that the options name, and where its results lie."""
-    with ErrorHandler("DeadLetters" >> (DeadLetters() | "Park" >> WriteToQueue(o.dead_letters))) as dead:
-        items = p | "Read" >> ReadFromQueue(o.input).with_error_handler(dead)
-        results = work_on(items, o, dead) | "Write" >> WriteToQueue(o.output).with_error_handler(dead)
-    (results, dead.output()) | "Commit" >> CommitOffsets(items)
-    return {"results": o.output, "dead letters": o.dead_letters}
+    """The flow between the queues that the options name, and where its results are."""
+    return between(p, o, work_on)
 
 
 def run(argv: Sequence[str] | None = None) -> Ended:
-    """The whole pipeline from a command line; returns the exit code, with the balance."""
+    """The whole pipeline from a command line; returns the exit code."""
     return launch(WorkQueueOptions, build, argv)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from beam_patterns.pipelines.cli.main import pipelines
+from beam_patterns.pipelines.cli.known import pipelines
 
 from .pipelines.test_cli import ways
 from .runner_cases import CASES, filled, found, put

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from beam_patterns import transforms
-from beam_patterns.pipelines.cli.main import pipelines
+from beam_patterns.pipelines.cli.known import pipelines
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

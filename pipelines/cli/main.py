@@ -1,23 +1,20 @@
 """The command line: beam-patterns list, run NAME ..., new NAME, template NAME ..., queue COMMAND URI and others.
 
-python -m beam_patterns.pipelines NAME ... is the same as beam-patterns run NAME ...; a file, my_flow.py, is a NAME too.
+python -m beam_patterns.pipelines NAME ... is the same as beam-patterns run NAME ...; a NAME may also be a file,
+my_flow.py, or a module, my_package.my_flow.
 """
 
-import ast
-import difflib
 import importlib
 import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
-from pathlib import Path
-from types import ModuleType
 
-from beam_patterns.pipelines.cli.script import hush_imports, module_at
+from .known import module_of, pipelines
+from .script import hush_imports
 
-__all__ = ["main", "pipelines"]
+__all__ = ["main"]
 
-_HERE = Path(__file__).parent.parent
 _USAGE = """\
 usage: beam-patterns list               the pipelines there are
        beam-patterns run NAME [...]     runs one; beam-patterns run NAME --help explains its options
@@ -69,15 +66,9 @@ def _main(argv: Sequence[str] | None) -> int:
     return 0
 
 
-def pipelines() -> dict[str, str]:
-    """All pipelines with their summary lines, read without importing them: Beam takes seconds."""
-    files = sorted(_HERE.glob("[!_]*.py"))
-    return {file.stem: (ast.get_docstring(ast.parse(file.read_bytes())) or "").partition("\n")[0] for file in files}
-
-
 def _show(name: str, argv: list[str]) -> int:
     try:
-        module = _pipeline(name)
+        module = module_of(name)
         print(importlib.import_module("beam_patterns.pipelines.cli.show").show(module, argv))
     except ValueError as error:
         return _refuse(str(error))
@@ -86,7 +77,7 @@ def _show(name: str, argv: list[str]) -> int:
 
 def _template(name: str, argv: list[str]) -> int:
     try:
-        module = _pipeline(name)
+        module = module_of(name)
         return importlib.import_module("beam_patterns.pipelines.cli.templates").main(module, argv)
     except ValueError as error:
         return _refuse(str(error))
@@ -94,20 +85,10 @@ def _template(name: str, argv: list[str]) -> int:
 
 def _run(name: str, argv: list[str]) -> int:
     try:
-        module = _pipeline(name)
+        module = module_of(name)
     except ValueError as error:
         return _refuse(str(error))
     return module.run(argv)
-
-
-def _pipeline(name: str) -> ModuleType:
-    """The module of one of our pipelines, or of a file of the user's own."""
-    if not name.endswith(".py") and name not in pipelines():
-        near = difflib.get_close_matches(name, pipelines(), n=1)
-        hint = f"did you mean {near[0]}?" if near else "see beam-patterns list"
-        raise ValueError(f"there is no pipeline {name!r}; {hint}")
-    hush_imports()
-    return module_at(name) if name.endswith(".py") else importlib.import_module(f"beam_patterns.pipelines.{name}")
 
 
 def _new(argv: list[str]) -> int:

@@ -31,15 +31,15 @@ __all__ = ["container_spec", "metadata_of", "options_class", "table_of"]
 #: Queues that Dataflow's workers can reach, to read and to write; not a file or a database of one machine.
 _REMOTE = [scheme for scheme in sorted(queue_schemes()) if queue_kind(scheme).is_remote(scheme)]
 _REMOTE_QUEUE = rf"({'|'.join(_REMOTE)})://.+"
-_REMOTE_QUEUES = rf"{_REMOTE_QUEUE}(\s+{_REMOTE_QUEUE})+"
+_REMOTE_QUEUES = rf"{_REMOTE_QUEUE}(\s+{_REMOTE_QUEUE})"
 _REMOTE_PREFIX = rf"({'|'.join(scheme for scheme in _REMOTE if not queue_kind(scheme).is_readonly)})://[^?]+"
 _REMOTE_EXAMPLE = "kafka://broker:9092/topic?group=name or pubsub://project/name"
 _REGEXES = {
     queue: _REMOTE_QUEUE,
     any_source: _REMOTE_QUEUE,
     source: _REMOTE_QUEUE,
-    queues: _REMOTE_QUEUES,
-    sources: _REMOTE_QUEUES,
+    queues: f"{_REMOTE_QUEUES}*",
+    sources: f"{_REMOTE_QUEUES}+",
     prefix: _REMOTE_PREFIX,
     duration: r"\d+(\.\d+)?[smhd]",
 }

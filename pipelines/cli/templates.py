@@ -72,7 +72,7 @@ def _json(value: Any) -> str:
 
 
 if __name__ == "__main__":
-    from beam_patterns.pipelines.cli.main import pipelines
+    from beam_patterns.pipelines.cli.known import pipelines
 
     for path, text in rendered(list(pipelines())).items():
         Path(path).parent.mkdir(exist_ok=True)

@@ -9,12 +9,13 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 
 from beam_patterns.pipelines.runtime.options import Options, options_of, shown
 from beam_patterns.transforms.balance import TIMES, Balance, quantile
+from beam_patterns.transforms.extend import replaced_file
 from beam_patterns.transforms.queues import open_queue
 
 from .flow import Flow, counts_of
@@ -22,31 +23,44 @@ from .letters import LABEL, Gathered
 from .page import Report, Times, render
 from .produced import images_in
 
-__all__ = ["Recorder", "flow_of"]
+__all__ = ["About", "Recorder", "flow_of"]
 
 Counters = Mapping[tuple[str, str, str], int]
 _PACKAGES = ("beam-patterns", "apache-beam", "pyarrow", "kafka-python", "confluent-kafka", "google-cloud-pubsub")
 
 
-class Recorder:
-    """To be made when the pipeline is built and has not run: it gathers dead letters too."""
+class About(NamedTuple):
+    """What a run is called and was asked for."""
 
-    def __init__(self, path: str, pipeline: beam.Pipeline, options: Options, places: Any) -> None:
-        self._path, self._pipeline, self._options, self._places = Path(path), pipeline, options, dict(places)
+    name: str
+    summary: str = ""
+    parameters: Mapping[str, str] = {}
+
+    @staticmethod
+    def of(options: Options) -> "About":
+        """A pipeline by its options class, whose docstring is the summary."""
+        kind = type(options)
+        return About(kind.__module__.rpartition(".")[2], (kind.__doc__ or "").strip(), _parameters(options))
+
+
+class Recorder:
+    """Makes the page about a run. Create it when the pipeline is built and has not run: it gathers dead letters too."""
+
+    def __init__(self, path: str, about: About, pipeline: beam.Pipeline, places: Mapping[str, str]) -> None:
+        self._path, self._about, self._pipeline, self._places = Path(path), about, pipeline, dict(places)
         self._letters = Gathered(pipeline)
         self._started = time.time()
 
     def write(self, balance: Balance, counters: Counters, result: Any = None, error: str = "") -> None:
-        """The page, whole or not at all."""
+        """Writes the page, whole or not at all."""
         page = render(self._report(balance, counters, result, error))
-        beside = self._path.with_name(f".{self._path.name}.part")
-        beside.write_text(page, encoding="utf-8")
-        beside.replace(self._path)
+        with replaced_file(self._path) as partial:
+            partial.write_text(page, encoding="utf-8")
 
     def _report(self, balance: Balance, counters: Counters, result: Any, error: str) -> Report:
         return Report(
-            name=type(self._options).__module__.rpartition(".")[2],
-            summary=(type(self._options).__doc__ or "").strip(),
+            name=self._about.name,
+            summary=self._about.summary,
             started=datetime.fromtimestamp(self._started, UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
             seconds=time.time() - self._started,
             flow=flow_of(self._pipeline, counts_of(result) if result else None),
@@ -54,7 +68,7 @@ class Recorder:
             kinds=self._letters.kinds,
             kinds_known=self._letters.known,
             replay=_replay(self._places.get("dead letters", "")),
-            parameters=_parameters(self._options),
+            parameters=self._about.parameters,
             versions=_versions(),
             places=self._places,
             images=images_in(self._places.values(), self._started),

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, ClassVar, NoReturn, Self
+from typing import Any, ClassVar, NoReturn, Self, dataclass_transform
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
@@ -66,8 +66,7 @@ class Option:
 def option(help: str, *, example: str, default: Any = dataclasses.MISSING, **rest: Any) -> Any:
     """A field of an Options class; required if it has no default.
 
-    >>> @dataclasses.dataclass(frozen=True, kw_only=True)
-    ... class Mail(Options):
+    >>> class Mail(Options):
     ...     \"\"\"Sends a mail.\"\"\"
     ...     to: str = option("Who gets it.", example="ann@example.com")
     ...     copies: int = option("How many.", example="2", type=int, default=1)
@@ -99,13 +98,13 @@ def any_source(text: str) -> str:
 
 
 def queues(text: str) -> tuple[str, ...]:
-    """The type of an option that names several queues, with spaces between them."""
-    return tuple(map(queue, _several(text)))
+    """The type of an option that names one or several queues, with spaces between them."""
+    return tuple(map(queue, _split(text, least=1)))
 
 
 def sources(text: str) -> tuple[str, ...]:
     """The type of an option that names several queues to read from."""
-    return tuple(map(source, _several(text)))
+    return tuple(map(source, _split(text, least=2)))
 
 
 def prefix(text: str) -> str:
@@ -139,18 +138,26 @@ def switch(text: str) -> bool:
     return text.lower() == "true"
 
 
-def _several(text: str) -> list[str]:
+def _split(text: str, least: int) -> list[str]:
     found = text.split()
-    if len(found) < 2:
-        raise ValueError(f"{text!r} are not several queues; put spaces between them")
+    if len(found) < least:
+        raise ValueError(f"{text!r} names {len(found)} queues, not {least} or more; put spaces between them")
     return found
 
 
 _ARTICLE = {int: "a whole number", float: "a number"}
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Options:
+@dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(option,))
+class _Declared:
+    """Makes a frozen dataclass of each subclass, as type checkers understand it too."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        dataclasses.dataclass(frozen=True, kw_only=True)(cls)
+
+
+class Options(_Declared):
     """The options every pipeline has; a pipeline's own class adds its fields, its docstring is the summary."""
 
     runner: str = option(

@@ -1,18 +1,18 @@
-"""How a pipeline is run from a command line: options, runner, progress, balance, exit code."""
+"""How a pipeline runs: options from a command line, the runner, progress, balance, exit code."""
 
 import sys
 import traceback
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext, suppress
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions, StandardOptions
 from apache_beam.runners.runner import PipelineResult, PipelineState, create_runner
 
-from beam_patterns.pipelines.report.recorder import Recorder
 from beam_patterns.transforms.balance import Balance, Key, counters_of, interim_of
+from beam_patterns.transforms.extend import IN_PROCESS
 from beam_patterns.transforms.work import concurrency_of
 
 from .counts import Counts, DirectRunner
@@ -24,11 +24,11 @@ from .progress import watched
 from .queues import drawing
 from .screen import Screen
 
-__all__ = ["Ended", "Places", "launch"]
+__all__ = ["Build", "Ended", "MakeRecorder", "Places", "Recorder", "run", "run_pipeline"]
 
-#: What a run writes, and where it lies.
+#: What a run writes, and where it is.
 Places = Mapping[str, str]
-#: A pipeline's graph between the queues its options name; None for Places means that there is nothing to do.
+#: A pipeline's graph between the queues that its options name; returns None if there is nothing to do.
 Build = Callable[[beam.Pipeline, Any], Places | None]
 
 _FAILED, _WRONG_USE, _INTERRUPTED = 1, 2, 130
@@ -43,7 +43,7 @@ class Ended(int):
     """
 
     balance: Balance
-    """Of a run that did not come to its end, the balance so far; empty if it did not begin."""
+    """The balance so far if the run did not end by itself; empty if it did not begin."""
 
     def __new__(cls, code: int, balance: Balance | None = None) -> Self:
         ended = super().__new__(cls, code)
@@ -51,7 +51,23 @@ class Ended(int):
         return ended
 
 
-def launch(kind: type[Options], build: Build, argv: Sequence[str] | None) -> Ended:
+class Recorder(Protocol):
+    """Writes the page about a run when it has ended."""
+
+    def write(self, balance: Balance, counters: Mapping[Key, int], result: Any = None, error: str = "") -> None:
+        """Writes the page."""
+
+
+#: Makes the recorder of a pipeline that is built and has not run yet, given its places.
+MakeRecorder = Callable[[beam.Pipeline, Places], Recorder]
+
+
+def run(
+    kind: type[Options],
+    build: Build,
+    argv: Sequence[str] | None,
+    recorder: Callable[[Options], MakeRecorder | None] = lambda options: None,
+) -> Ended:
     """Runs a pipeline with the options of a command line; returns the exit code, with the balance.
 
     0: done, and the balance closes. 1: failed. 2: wrong options; nothing was started. 130: interrupted.
@@ -64,32 +80,43 @@ def launch(kind: type[Options], build: Build, argv: Sequence[str] | None) -> End
     except ValueError as error:
         print(error, file=sys.stderr)
         return Ended(_WRONG_USE)
-    screen = Screen(quiet=options.quiet)
-    with screen.logging(traces=options.traceback):
-        return Ended(_code(build, options, beam_options, note, screen), screen.counted)
+    screen = Screen(options.quiet, traces=options.traceback)
+    with screen.logging():
+        return _guarded(screen, options.runner, lambda: _built(build, options, beam_options, note, screen, recorder))
 
 
-def _code(build: Build, options: Options, beam_options: PipelineOptions, note: str | None, screen: Screen) -> int:
+def run_pipeline(
+    pipeline: beam.Pipeline, places: Places | None = None, quiet: bool = False, recorder: MakeRecorder | None = None
+) -> Ended:
+    """Runs a pipeline that is built, with progress and balance; returns the exit code, with the balance."""
+    counts, runner = Counts(), type(pipeline.runner).__name__
+    if runner in IN_PROCESS and not pipeline.options.view_as(StandardOptions).streaming:
+        pipeline.runner, runner = DirectRunner(counts), "DirectRunner"
+    screen = Screen(quiet)
+    with screen.logging():
+        return _guarded(screen, runner, _Watched(pipeline, runner, counts, places or {}, screen, recorder).code)
+
+
+def _guarded(screen: Screen, runner: str, work: Callable[[], int]) -> Ended:
+    """The exit code of a run, whatever it raises, and a sentence about it."""
     try:
-        if note:
-            screen.say(note)
-        return _run(build, options, beam_options, screen)
+        return Ended(work(), screen.counted)
     except (Exception, KeyboardInterrupt) as error:
         if was_interrupted(error):
-            screen.for_good = options.runner != "DirectRunner"
+            screen.for_good = runner != "DirectRunner"
             screen.complain("interrupted; what was not committed is read again by the next run")
-            return _INTERRUPTED
-        if options.traceback:
+            return Ended(_INTERRUPTED, screen.counted)
+        if screen.traces:
             traceback.print_exc()
         screen.complain(sentence(error))
-        return _FAILED
+        return Ended(_FAILED, screen.counted)
 
 
 def _beam_options(options: Options, others: Sequence[str]) -> PipelineOptions:
     if options.streaming and options.runner in ("DirectRunner", "FnApiRunner"):
         raise ValueError(
-            "--streaming: the DirectRunner reads what is there and ends; take --runner PrismRunner, FlinkRunner or "
-            "DataflowRunner to go on for ever"
+            "--streaming: the DirectRunner reads what is there and ends; use --runner PrismRunner, FlinkRunner or "
+            "DataflowRunner for a run without end"
         )
     try:
         create_runner(options.runner)
@@ -100,77 +127,102 @@ def _beam_options(options: Options, others: Sequence[str]) -> PipelineOptions:
 
 
 def _name_job(kind: type[Options], options: Options, beam_options: PipelineOptions) -> None:
-    """For dead letters and for those who look at a runner's jobs. On Dataflow names are unique, and its launcher's."""
+    """Names the job for dead letters and for the runner's list. On Dataflow names are unique, and its launcher's."""
     job = beam_options.view_as(GoogleCloudOptions)
     if job.job_name is None and options.runner != "DataflowRunner":
         job.job_name = kind.__module__.rpartition(".")[2]
 
 
-def _run(build: Build, options: Options, beam_options: PipelineOptions, screen: Screen) -> int:
+def _built(
+    build: Build,
+    options: Options,
+    beam_options: PipelineOptions,
+    note: str | None,
+    screen: Screen,
+    recorder: Callable[[Options], MakeRecorder | None],
+) -> int:
+    if note:
+        screen.say(note)
     counts = Counts()
     # Beam's own DirectRunner would first try to download Prism.
     runner = DirectRunner(counts) if options.runner == "DirectRunner" else options.runner
     pipeline = beam.Pipeline(runner, options=beam_options)
-    template = beam_options.view_as(GoogleCloudOptions).template_location
-    with drawing() if template else nullcontext():  # Which queues there are to read is seen when the job runs.
+    # A template's launcher sees no queues: what there is to read shows when the job runs.
+    with drawing() if _template(beam_options) else nullcontext():
         places = build(pipeline, options)
     if places is None:
         return 0
-    recorder = Recorder(options.report, pipeline, options, places) if options.report else None
-    on_prism = options.runner == "PrismRunner"
-    counting = counted_here(counts) if on_prism else nullcontext()
-    result = None
-    try:
-        with counts.until_interrupted(), watched(screen.out, counts), counting:
-            result = pipeline.run()
-            # Dataflow's launcher takes the job from that file and submits it when this program has ended.
-            if template or beam_options.view_as(StandardOptions).no_wait_until_finish:
-                screen.say(f"submitted to {options.runner}; it goes on by itself")
-                return 0
-            counts.follow(lambda: counters_of(result, pipeline))
-            state = result.wait_until_finish()
-    except (Exception, KeyboardInterrupt) as error:
-        _so_far(counts.now(), pipeline, error, recorder, screen)
-        if result is not None and was_interrupted(error):
+    return _Watched(pipeline, options.runner, counts, places, screen, recorder(options)).code()
+
+
+def _template(options: PipelineOptions) -> str | None:
+    """The file into which Dataflow's launcher wants the job, which it submits when this program has ended."""
+    return options.view_as(GoogleCloudOptions).template_location
+
+
+class _Watched:
+    """A pipeline while it runs, and what is reported of it."""
+
+    def __init__(
+        self,
+        pipeline: beam.Pipeline,
+        runner: str,
+        counts: Counts,
+        places: Places,
+        screen: Screen,
+        recorder: MakeRecorder | None,
+    ) -> None:
+        self._pipeline, self._runner, self._counts, self._places = pipeline, runner, counts, places
+        self._screen = screen
+        self._recorder = recorder(pipeline, places) if recorder else None
+        self._on_prism = runner == "PrismRunner"
+        self._result: PipelineResult | None = None
+
+    def code(self) -> int:
+        """Runs to the end; returns the exit code."""
+        counting = counted_here(self._counts) if self._on_prism else nullcontext()
+        try:
+            with self._counts.until_interrupted(), watched(self._screen.out, self._counts), counting:
+                result = self._result = self._pipeline.run()
+                options = self._pipeline.options
+                if _template(options) or options.view_as(StandardOptions).no_wait_until_finish:
+                    self._screen.say(f"submitted to {self._runner}; it goes on by itself")
+                    return 0
+                self._counts.follow(lambda: counters_of(result, self._pipeline))
+                state = result.wait_until_finish()
+        except (Exception, KeyboardInterrupt) as error:
+            self._end_early(error)
+            raise
+        return self._report(result, state)
+
+    def _end_early(self, error: BaseException) -> None:
+        """Reports what a run has counted that did not come to its end, and stops it."""
+        counters = self._counts.now()
+        balance = self._screen.counted = Balance.of_counters(counters, self._pipeline)
+        if was_interrupted(error):
+            self._screen.balance(balance, so_far=True)
+        if self._recorder:
+            reason = "interrupted" if was_interrupted(error) else sentence(error)
+            self._recorder.write(balance, counters, error=reason)
+        if self._result is not None and was_interrupted(error):
             with suppress(Exception):  # Ctrl-C may have ended the runner too.
-                result.cancel()
-        raise
-    here = counts.here if on_prism else {}
-    return _report(result, state, here, pipeline, places, recorder, screen)
+                self._result.cancel()
 
-
-def _so_far(
-    counters: Counter[Key], pipeline: beam.Pipeline, error: BaseException, recorder: Recorder | None, screen: Screen
-) -> None:
-    """What a run has counted that did not come to its end."""
-    balance = screen.counted = Balance.of_counters(counters, pipeline)
-    if was_interrupted(error):
-        screen.balance(balance, so_far=True)
-    if recorder:
-        recorder.write(balance, counters, error="interrupted" if was_interrupted(error) else sentence(error))
-
-
-def _report(
-    result: PipelineResult,
-    state: str,
-    here: Mapping[Key, int],
-    pipeline: beam.Pipeline,
-    places: Places,
-    recorder: Recorder | None,
-    screen: Screen,
-) -> int:
-    counters = Counter({**counters_of(result, pipeline), **here})
-    balance = screen.counted = Balance.of_counters(counters, pipeline, interim_of(result, pipeline) - here.keys())
-    ended = state in (None, PipelineState.DONE)
-    if recorder:
-        recorder.write(balance, counters, result, error="" if ended else f"the runner ended the run as {state}")
-    if not ended:
-        screen.complain(f"the runner ended the run as {state}")
-        return _FAILED
-    screen.balance(balance)
-    screen.places(places)
-    for label, concurrency in concurrency_of(result, pipeline):
-        screen.say(f"{label}: {concurrency.advice()}")
-    for complaint in balance.complaints():
-        screen.complain(f"the balance does not close at {complaint}")
-    return 0 if balance.closes else _FAILED
+    def _report(self, result: PipelineResult, state: str | None) -> int:
+        screen, pipeline = self._screen, self._pipeline
+        here: Mapping[Key, int] = self._counts.here if self._on_prism else {}
+        counters = Counter({**counters_of(result, pipeline), **here})
+        balance = screen.counted = Balance.of_counters(counters, pipeline, interim_of(result, pipeline) - here.keys())
+        ended = state in (None, PipelineState.DONE)
+        if self._recorder:
+            self._recorder.write(balance, counters, result, "" if ended else f"the runner ended the run as {state}")
+        if not ended:
+            screen.complain(f"the runner ended the run as {state}")
+            return _FAILED
+        screen.balance(balance)
+        screen.places(self._places)
+        for label, concurrency in concurrency_of(result, pipeline):
+            screen.say(f"{label}: {concurrency.advice()}")
+        for complaint in balance.complaints():
+            screen.complain(f"the balance does not close at {complaint}")
+        return 0 if balance.closes else _FAILED

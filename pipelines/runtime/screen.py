@@ -20,8 +20,8 @@ _TRACE = "Traceback (most recent call last)"
 class Screen:
     """Results go to the standard output, complaints to the standard error; quiet leaves the complaints."""
 
-    def __init__(self, quiet: bool = False) -> None:
-        self.quiet, self.for_good = quiet, False
+    def __init__(self, quiet: bool = False, traces: bool = False) -> None:
+        self.quiet, self.traces, self.for_good = quiet, traces, False
         self.counted = Balance(())
         width = None if sys.stdout.isatty() else 140  # A file has room.
         self.out = Console(quiet=quiet, highlight=False, soft_wrap=True, width=width)
@@ -61,7 +61,7 @@ class Screen:
             self.say(f"{name:<{width}}  {place}")
 
     @contextmanager
-    def logging(self, traces: bool = False) -> Iterator[None]:
+    def logging(self) -> Iterator[None]:
         """Our own news as plain lines, warnings of others as such; Beam's traces only if wanted.
 
         With `for_good` they stay away: workers that were given up have some to tell until this process has ended.
@@ -72,11 +72,11 @@ class Screen:
         level, ours.propagate = ours.level, False
         ours.setLevel(logging.WARNING if self.quiet else logging.INFO)
         handlers = logging.getLogger().handlers
-        hush = _everything if traces else _no_traces
+        hush = _everything if self.traces else _no_traces
         for handler in handlers:
             handler.addFilter(hush)
         stderr, of_threads = sys.stderr, threading.excepthook
-        if not traces:
+        if not self.traces:
             sys.stderr = _Sieve(stderr)
             threading.excepthook = _ignore  # Connections to a runner that is gone; the run itself says why.
         try:

@@ -1,14 +1,14 @@
 """A pipeline for reports: messages are checked, what fails is dead; with a secret and a picture among its results."""
 
-import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
 import apache_beam as beam
 from apache_beam.transforms.error_handling import ErrorHandler
 
+from beam_patterns.pipelines.cli.launch import launch
 from beam_patterns.pipelines.runtime.options import Options, option, queue
-from beam_patterns.pipelines.runtime.run import Ended, Places, launch
+from beam_patterns.pipelines.runtime.run import Ended, Places
 from beam_patterns.transforms import DeadLetters, Filter, Splitter
 from beam_patterns.transforms.queues import CommitOffsets, Message, ReadFromQueue, WriteToQueue
 
@@ -17,7 +17,6 @@ from .parsing import WAYS
 PIXEL = b'<svg xmlns="http://www.w3.org/2000/svg" width="1" height="1"><script>alert(3)</script></svg>'
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class ReportedOptions(Options):
     """Checks messages, <b>and</b> says so."""
 

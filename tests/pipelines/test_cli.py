@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from beam_patterns.pipelines.cli.main import main, pipelines
+from beam_patterns.pipelines.cli.known import pipelines
+from beam_patterns.pipelines.cli.main import main
 
 from .signups import ROOT, VERIFY, WELCOME, Place, confirmation, signup
 

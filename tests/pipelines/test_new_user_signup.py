@@ -15,7 +15,7 @@ from apache_beam.transforms.error_handling import ErrorHandler
 
 from beam_patterns.pipelines.new_user_signup import new_user_signup
 from beam_patterns.pipelines.parts.mail import open_outbox
-from beam_patterns.pipelines.parts.signup.records import check_confirmation, check_pending, check_signup
+from beam_patterns.pipelines.parts.signup.records import CONFIRMATION, SIGNUP, Checked, waiting
 from beam_patterns.pipelines.parts.signup.texts import Texts
 from beam_patterns.transforms import DeadLetters
 from beam_patterns.transforms.queues import Message
@@ -285,7 +285,7 @@ def _user(message: Message) -> str:
 )
 def test_a_bad_signup_is_refused_with_its_reason(changes: dict, reason: str) -> None:
     with pytest.raises(ValueError) as refused:
-        check_signup(Message(as_json(signup("ann", **changes))))
+        Checked(SIGNUP)(Message(as_json(signup("ann", **changes))))
     assert str(refused.value) == reason
 
 
@@ -293,14 +293,14 @@ def test_a_bad_signup_is_refused_with_its_reason(changes: dict, reason: str) -> 
     "email", ["ann@example.com", "a.b+c@mail.example.co.uk", "o'hara@example.ie", "ann@bücher.example"]
 )
 def test_a_possible_address_is_taken(email: str) -> None:
-    assert check_signup(Message(as_json(signup("ann", email=email))))
+    assert Checked(SIGNUP)(Message(as_json(signup("ann", email=email))))
 
 
 def test_confirmations_and_pending_records_are_checked_too() -> None:
     with pytest.raises(ValueError, match="the field 'confirmed_at' is missing"):
-        check_confirmation(Message(b'{"user_id": "ann"}'))
+        Checked(CONFIRMATION)(Message(b'{"user_id": "ann"}'))
     with pytest.raises(ValueError, match="not a pending record"):
-        check_pending(Message(as_json(signup("ann"))))
+        waiting(Message(as_json(signup("ann"))))
 
 
 _HEADERS = [

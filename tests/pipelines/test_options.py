@@ -1,6 +1,5 @@
 """Options are declared once, and what is wrong with a command line is one sentence."""
 
-import dataclasses
 from datetime import timedelta
 
 import pytest
@@ -9,7 +8,6 @@ from apache_beam.options.pipeline_options import PipelineOptions, WorkerOptions
 from beam_patterns.pipelines.runtime.options import Options, duration, option, options_of, queue, switch
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class Example(Options):
     """Copies things."""
 
@@ -112,7 +110,6 @@ def test_the_declaration_can_be_read_without_a_command_line() -> None:
 
 
 def test_two_pipelines_with_the_same_option_do_not_disturb_each_other() -> None:
-    @dataclasses.dataclass(frozen=True, kw_only=True)
     class Other(Options):
         """Another."""
 

@@ -1,6 +1,5 @@
 """A pipeline to run in tests: numbers from a queue to a queue, going wrong on demand."""
 
-import dataclasses
 import itertools
 import time
 from collections.abc import Iterator, Sequence
@@ -10,8 +9,9 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.metrics import Metrics
 
+from beam_patterns.pipelines.cli.launch import launch
 from beam_patterns.pipelines.runtime.options import Options, option, queue
-from beam_patterns.pipelines.runtime.run import Ended, Places, launch
+from beam_patterns.pipelines.runtime.run import Ended, Places
 from beam_patterns.transforms import Filter
 from beam_patterns.transforms.base.routing import Pattern
 from beam_patterns.transforms.queues import CommitOffsets, Message, QueueError, ReadFromQueue, WriteToQueue, open_queue
@@ -19,7 +19,6 @@ from beam_patterns.transforms.queues import CommitOffsets, Message, QueueError, 
 _NUMBERS = itertools.count()
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class ToyOptions(Options):
     """Copies even numbers."""
 

@@ -10,7 +10,8 @@ import pytest
 from google.cloud.dataflow_v1beta3 import ContainerSpec, ParameterType, TemplateMetadata
 from google.protobuf.json_format import MessageToDict, ParseDict
 
-from beam_patterns.pipelines.cli.main import main, pipelines
+from beam_patterns.pipelines.cli.known import pipelines
+from beam_patterns.pipelines.cli.main import main
 from beam_patterns.pipelines.cli.metadata import metadata_of, table_of
 from beam_patterns.pipelines.cli.templates import rendered
 from tests.pipelines.test_options import Example

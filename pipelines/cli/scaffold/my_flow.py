@@ -18,26 +18,22 @@ On runners with workers elsewhere (Flink, Dataflow) this file has to be in their
 """
 
 if __name__ == "__main__":  # Before any import, so that no function of this file is pickled from __main__.
-    from beam_patterns.pipelines.cli.script import run_as_module
+    from beam_patterns.pipelines import run_as_module
 
     run_as_module(__file__, package="")
 
-import dataclasses
 from collections.abc import Sequence
 
 import apache_beam as beam
 from apache_beam.pvalue import PCollection
 from apache_beam.transforms.error_handling import ErrorHandler
 
-from beam_patterns.pipelines.runtime.options import Options, option, queue, source
-from beam_patterns.pipelines.runtime.queues import same_queue
-from beam_patterns.pipelines.runtime.run import Ended, Places, launch
-from beam_patterns.transforms import DeadLetters, Filter, WorkQueue
-from beam_patterns.transforms.queues import CommitOffsets, Message, ReadFromQueue, WriteToQueue
+from beam_patterns.pipelines import BetweenQueues, Ended, Places, between, launch, option, queue, source
+from beam_patterns.transforms import Filter, WorkQueue
+from beam_patterns.transforms.queues import Message
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class MyFlowOptions(Options):
+class MyFlowOptions(BetweenQueues):
     """Items that are large enough, each with its label."""
 
     input: str = option(
@@ -46,17 +42,12 @@ class MyFlowOptions(Options):
         type=source,
     )
     output: str = option("The queue of labels.", example="'sqlite:///data/queues.db?topic=labels'", type=queue)
-    dead_letters: str = option(
-        "The queue for what failed, with the reason.",
-        example="'sqlite:///data/queues.db?topic=dead_letters'",
-        type=queue,
-    )
     least: int = option("Items of a smaller amount are dropped.", example="100", type=int, default=1)
 
-    def check(self) -> None:
-        """Values that make no sense together, found before anything starts."""
-        if same_queue(self.input, self.output):
-            raise ValueError(f"--output would be written to {self.output}, from which --input is read")
+    @property
+    def writes(self) -> dict[str, str]:
+        """The queues that are written, by the name of the result."""
+        return {"labels": self.output}
 
 
 class IsLarge:
@@ -91,12 +82,8 @@ def flow(items: PCollection, o: MyFlowOptions, dead: ErrorHandler) -> PCollectio
 
 
 def build(p: beam.Pipeline, o: MyFlowOptions) -> Places:
-    """The flow between the queues that the options name, and where its results lie."""
-    with ErrorHandler("DeadLetters" >> (DeadLetters() | "Park" >> WriteToQueue(o.dead_letters))) as dead:
-        items = p | "Read" >> ReadFromQueue(o.input).with_error_handler(dead)
-        written = flow(items, o, dead) | "Write" >> WriteToQueue(o.output).with_error_handler(dead)
-    (written, dead.output()) | "Commit" >> CommitOffsets(items)
-    return {"labels": o.output, "dead letters": o.dead_letters}
+    """The flow between the queues that the options name, and where its results are."""
+    return between(p, o, flow)
 
 
 def run(argv: Sequence[str] | None = None) -> Ended:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from my_flow import MyFlowOptions, run
 
-from beam_patterns.pipelines.cli.metadata import metadata_of
+from beam_patterns.pipelines import metadata_of
 
 
 def places(folder: Path) -> list[str]:

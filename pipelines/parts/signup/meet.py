@@ -1,6 +1,5 @@
 """Sign-ups meet their confirmations in a stream."""
 
-import time
 from datetime import timedelta
 from typing import Any, NamedTuple
 
@@ -38,7 +37,7 @@ class Meet(GuardedPattern[Any, Any]):
     Args:
         expire_after: how long a record may wait, in event time.
 
-    In: a pair of PCollection[Message], sign-ups and confirmations, both checked.
+    In: a pair of PCollection[Event], sign-ups and confirmations.
     Out: Met, two PCollection[Message].
     Streaming: a record's time is its message's own; the runner's state holds it until its partner comes, and the user
     for as long again, so that a repetition is told from a new user.
@@ -53,7 +52,7 @@ class Meet(GuardedPattern[Any, Any]):
     def expand(self, inputs: Any) -> Any:
         """One Joined per user, complete or not."""
         events = {
-            kind: stream | f"At {kind}" >> beam.ParDo(_AtItsTime(kind)).with_output_types(Event)
+            kind: stream | f"At {kind}" >> beam.ParDo(_AtItsTime()).with_output_types(Event)
             for kind, stream in zip((SIGNUP, CONFIRMATION), inputs, strict=True)
         }
         join = Join(key=_user).with_deadline(self._seconds).with_partial_groups()
@@ -68,12 +67,8 @@ class Meet(GuardedPattern[Any, Any]):
 class _AtItsTime(beam.DoFn):
     """A batch of a queue has one time, its earliest; waiting is counted from each message's own."""
 
-    def __init__(self, kind: str) -> None:
-        self._kind = kind
-
-    def process(self, message: Message, timestamp: Any = beam.DoFn.TimestampParam) -> Any:
-        seen = time.time() if message.timestamp is None else message.timestamp
-        yield TimestampedValue(Event.new(message, self._kind, seen), max(float(timestamp), seen))
+    def process(self, event: Event, timestamp: Any = beam.DoFn.TimestampParam) -> Any:
+        yield TimestampedValue(event, max(float(timestamp), event.first_seen))
 
 
 def _user(event: Event) -> str:

@@ -9,13 +9,14 @@ original. Everything here raises a ValueError whose text is the reason in the de
 """
 
 import re
+import time
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from beam_patterns.transforms.extend import RecordCoder
 from beam_patterns.transforms.queues import Message
 
-__all__ = ["Event", "check_confirmation", "check_pending", "check_signup", "email_address", "fields_of", "phone_number"]
+__all__ = ["Checked", "Event", "email_address", "fields_of", "phone_number", "waiting"]
 
 KIND, FIRST_SEEN = "signup.kind", "signup.first_seen"
 SIGNUP, CONFIRMATION = "sign-up", "confirmation"
@@ -36,27 +37,44 @@ class Event(NamedTuple):
     """It waited in the pending queue, so an earlier run has met it."""
     message: Message
 
-    @staticmethod
-    def new(message: Message, kind: str, now: float) -> "Event":
-        """What this run met first."""
-        return Event(kind, user_id(fields_of(message)), now, False, message)
-
-    @staticmethod
-    def waiting(message: Message) -> "Event":
-        """What an earlier run left in the pending queue."""
-        kind, first_seen = _marks(message)
-        own = tuple(pair for pair in message.attributes if pair[0] not in (KIND, FIRST_SEEN))
-        return Event(kind, user_id(fields_of(message)), first_seen, True, message._replace(attributes=own))
-
     def to_wait(self) -> Message:
         """For the pending queue: the original message, marked."""
         marks = {KIND: self.kind.encode(), FIRST_SEEN: repr(self.first_seen).encode()}
         return self.message.with_attributes(**marks)
 
 
-def check_signup(message: Message) -> bool:
-    """True for a sign-up this flow can work with; a ValueError with the reason otherwise."""
+class Checked:
+    """The event in a message. Raises ValueError for a message that is not a record of this kind, with the reason.
+
+    Args:
+        kind: SIGNUP or CONFIRMATION.
+        now: when the run met it; None for the message's own time.
+    """
+
+    def __init__(self, kind: str, now: float | None = None) -> None:
+        self._check, self._kind, self._now = _CHECKS[kind], kind, now
+
+    def __call__(self, message: Message) -> Event:
+        data = fields_of(message)
+        self._check(data)
+        return Event(self._kind, user_id(data), self._seen(message), False, message)
+
+    def _seen(self, message: Message) -> float:
+        if self._now is not None:
+            return self._now
+        return time.time() if message.timestamp is None else message.timestamp
+
+
+def waiting(message: Message) -> Event:
+    """The event that an earlier run wrote into the pending queue. Raises ValueError for anything else."""
+    kind, first_seen = _marks(message)
     data = fields_of(message)
+    _CHECKS[kind](data)
+    own = tuple(pair for pair in message.attributes if pair[0] not in (KIND, FIRST_SEEN))
+    return Event(kind, user_id(data), first_seen, True, message._replace(attributes=own))
+
+
+def _check_signup(data: dict[str, Any]) -> None:
     user_id(data)
     email_address(data)
     _line(data, "name")
@@ -66,21 +84,14 @@ def check_signup(message: Message) -> bool:
         raise ValueError("'sms_opt_in' is true, but there is no 'phone' to send text messages to")
     if data.get("phone") is not None:
         phone_number(data)
-    return True
 
 
-def check_confirmation(message: Message) -> bool:
-    """True for a confirmation; a ValueError with the reason otherwise."""
-    data = fields_of(message)
+def _check_confirmation(data: dict[str, Any]) -> None:
     user_id(data)
     _moment(data, "confirmed_at")
-    return True
 
 
-def check_pending(message: Message) -> bool:
-    """True for a record this flow wrote into its pending queue; a ValueError with the reason otherwise."""
-    kind, _ = _marks(message)
-    return check_signup(message) if kind == SIGNUP else check_confirmation(message)
+_CHECKS = {SIGNUP: _check_signup, CONFIRMATION: _check_confirmation}
 
 
 def fields_of(message: Message) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import logging
 
 from beam_patterns.pipelines.runtime.queues import messages_of
 
-from .records import Event
+from .records import waiting
 
 __all__ = ["any_expired"]
 
@@ -13,13 +13,13 @@ _LOG = logging.getLogger(__name__)
 
 def any_expired(pending: str, oldest: float) -> bool:
     """Whether something has waited since before `oldest`; what can't be read as pending is for a run to look at."""
-    waiting = 0
+    count = 0
     for message in messages_of(pending):
         try:
-            if Event.waiting(message).first_seen < oldest:
+            if waiting(message).first_seen < oldest:
                 return True
         except ValueError:
             return True
-        waiting += 1
-    _LOG.info("%s wait for their partner in %s", f"{waiting:,}", pending)
+        count += 1
+    _LOG.info("%s wait for their partner in %s", f"{count:,}", pending)
     return False

@@ -9,7 +9,7 @@ from apache_beam.transforms.window import TimestampedValue
 
 from beam_patterns.transforms.queues import Message
 
-__all__ = ["Event", "InTime", "LateError", "arrived", "at_its_time", "check_event"]
+__all__ = ["Event", "InTime", "LateError", "arrived", "at_its_time"]
 
 _ARRIVED = "arrived"
 
@@ -55,34 +55,27 @@ class LateError(Exception):
     """An event came after its window had been closed for good."""
 
 
-def check_event(message: Message) -> bool:
-    """True, or a ValueError."""
-    Event.of(message)
-    return True
-
-
 def arrived(message: Message, timestamp: Any = beam.DoFn.TimestampParam) -> Message:
     """The message with the time at which the source had it: so far the watermark can be at most."""
     return message.with_attributes(**{_ARRIVED: str(float(timestamp)).encode()})
 
 
 class InTime:
-    """True, or a LateError for an event whose window the runner would drop without a word."""
+    """The event of a message. Raises LateError for an event whose window the runner would drop silently."""
 
     def __init__(self, window: float, lateness: float) -> None:
         self._window, self._lateness = window, lateness
 
-    def __call__(self, message: Message) -> bool:
+    def __call__(self, message: Message) -> Event:
         event = Event.of(message)
         closes = (event.at // self._window + 1) * self._window + self._lateness
         came = float(message.attribute(_ARRIVED) or b"-inf")
         if came >= closes:
             closed = datetime.fromtimestamp(closes, UTC).isoformat()
             raise LateError(f"the event came {came - closes:.0f} s after its window was closed for good at {closed}")
-        return True
+        return event
 
 
-def at_its_time(message: Message) -> Any:
+def at_its_time(event: Event) -> Any:
     """The event, stamped with its own time."""
-    event = Event.of(message)
     return TimestampedValue(event, event.at)

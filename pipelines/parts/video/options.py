@@ -1,6 +1,5 @@
 """What both video pipelines can be told."""
 
-import dataclasses
 import importlib.util
 from datetime import timedelta
 from pathlib import Path
@@ -15,7 +14,6 @@ from .folders import OutputFolders
 __all__ = ["VideoOptions"]
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class VideoOptions(Options):
     """The options every video pipeline has."""
 
