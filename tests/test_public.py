@@ -13,8 +13,8 @@ import pytest
 from beam_patterns import testing, transforms
 from beam_patterns.transforms import queues
 from beam_patterns.transforms import work as workers
+from tests import ROOT
 
-ROOT = Path(__file__).parent.parent
 FOLDERS = ("transforms", "pipelines", "testing")
 MODULES = sorted(
     "beam_patterns." + ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")

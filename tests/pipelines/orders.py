@@ -13,8 +13,7 @@ from typing import Any
 from beam_patterns.pipelines.shipping_notifications import run
 from beam_patterns.transforms.dead_letters import DeadLetter
 from beam_patterns.transforms.queues import Message, open_queue
-
-ROOT = Path(__file__).parents[2]
+from tests import ROOT
 
 
 def order(number: str, *notify: str, **changes: Any) -> dict[str, Any]:

@@ -12,8 +12,6 @@ from beam_patterns.pipelines.new_user_signup import run
 from beam_patterns.transforms.dead_letters import DeadLetter
 from beam_patterns.transforms.queues import Message, open_queue
 
-ROOT = Path(__file__).parents[2]
-
 
 def signup(user: str, **changes: Any) -> dict[str, Any]:
     """A good sign-up, or one that is good but for some changes; None leaves a field out."""

@@ -12,10 +12,10 @@ from beam_patterns.pipelines import replay_dead_letters
 from beam_patterns.pipelines.parts.replay.letters import REPLAYS, identity, replays
 from beam_patterns.transforms import DeadLetter
 from beam_patterns.transforms.queues import MESSAGE_ID, Message, open_queue
+from tests import ROOT
 
 from . import parsing
 
-ROOT = Path(__file__).parents[2]
 AWKWARD = [b"\xff\xfe\x00 not UTF-8", b"<script>alert(1)</script><b>&amp;</b>", b"x" * 10_000_000, b"", None]
 
 

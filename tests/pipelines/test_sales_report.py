@@ -15,6 +15,7 @@ import pytest
 
 from beam_patterns.pipelines.parts.sales import charts
 from beam_patterns.pipelines.sales_report import run
+from tests import ROOT
 
 HEAD = "placed_at,region,product,quantity,amount\n"
 
@@ -34,7 +35,7 @@ def totals(output: Path, file: str = "daily") -> list[tuple[Any, ...]]:
 
 def generated(folder: Path, *arguments: str) -> None:
     command = [sys.executable, "examples/sales.py", "--output", str(folder), *arguments]
-    subprocess.run(command, check=True, capture_output=True, cwd=Path(__file__).parents[2])
+    subprocess.run(command, check=True, capture_output=True, cwd=ROOT)
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Asia/Kathmandu", "America/New_York"])

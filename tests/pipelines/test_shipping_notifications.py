@@ -14,12 +14,11 @@ import pytest
 from beam_patterns.pipelines.parts.shipping.notices import Notices
 from beam_patterns.pipelines.shipping_notifications import TOKEN, ShippingNotificationsOptions
 from beam_patterns.transforms.queues import Message
+from tests import ROOT
 from tests.servers import wait_until
 
 from .orders import Place, Provider, order
 from .test_new_user_signup_smtp import Server
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from beam_patterns.pipelines.parts.telemetry.rollup import RollUp
 from beam_patterns.pipelines.runtime.queues import messages_of
 from beam_patterns.pipelines.telemetry_rollup import TelemetryRollupOptions, build, run, telemetry_rollup
 from beam_patterns.transforms.queues import Message, open_queue
+from tests import ROOT
 from tests.running import Lists, Run
 from tests.servers import wait_until
 from tests.servers.kafka import Cluster
@@ -44,7 +45,7 @@ def rolled(folder: Path, *more: str) -> list[dict[str, Any]]:
 
 def test_a_bounded_run_agrees_with_duckdb(tmp_path: Path) -> None:
     command = [sys.executable, "examples/telemetry.py", "--count", "20000", "--events", f"{tmp_path}/events.jsonl"]
-    subprocess.run(command, check=True, capture_output=True, cwd=Path(__file__).parents[2])
+    subprocess.run(command, check=True, capture_output=True, cwd=ROOT)
     windows = {(row["metric"], row["from"]): row for row in rolled(tmp_path, "--window", "10m")}
     dead = {json.loads(line)["payload"] for line in (tmp_path / "dead.jsonl").open()}
     lines = [line for line in (tmp_path / "events.jsonl").read_text().splitlines() if line not in dead]

@@ -11,12 +11,12 @@ import pytest
 from beam_patterns.pipelines import work_queue
 from beam_patterns.transforms import DeadLetter
 from beam_patterns.transforms.queues import MESSAGE_ID, Message, UnreadableError, open_queue
-from tests.test_work_queue_source import folder, serving
-from tests.workers.test_http import Service, service
+from tests import ROOT
+from tests.transforms.queues.http.test_work_queue_source import folder, serving
+from tests.transforms.work.test_http import Service, service
 
 pytestmark = pytest.mark.usefixtures("spawner")
 __all__ = ["service"]
-ROOT = Path(__file__).parents[2]
 _STREAM = ("--streaming", "--runner", "PrismRunner")
 ORDERS = [Message.of({"id": n, "name": f"customer {n}"}, key=b"%d" % n) for n in range(6)]
 

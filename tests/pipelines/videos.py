@@ -15,9 +15,9 @@ from typing import Any
 import av
 from PIL import Image
 
+from tests import ROOT
 from tests.servers import wait_until
 
-ROOT = Path(__file__).parents[2]
 _EXAMPLES = runpy.run_path(str(ROOT / "examples" / "videos.py"))
 make: Callable[..., Path] = _EXAMPLES["make"]
 all_bad: Callable[[Path], Any] = _EXAMPLES["bad"]

@@ -7,9 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests import ROOT
 from tests.servers import CACHE, once
 
-ROOT = Path(__file__).parents[2]
 DOCKERFILE = ROOT / "templates" / "Dockerfile"
 REQUIREMENTS = ROOT / "templates" / "requirements.txt"
 

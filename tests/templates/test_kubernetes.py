@@ -19,9 +19,9 @@ from apache_beam.version import __version__ as beam_version
 from beam_patterns.pipelines.cli.metadata import options_class
 from beam_patterns.transforms.queues import QueueUri
 from beam_patterns.transforms.queues.kafka.settings import settings
+from tests import ROOT
 from tests.servers import need
 
-ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "templates" / "kubernetes"
 SCHEMAS = ROOT.parent / "shared" / "crds"
 DOCUMENTS = [

@@ -1,0 +1,210 @@
+"""The contract of a work source, for ours and for anyone's.
+
+    pytest --work-queue-source http://host:port/api/v1/items
+
+The source must list at least one item, and none may come or go meanwhile.
+"""
+
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import apache_beam as beam
+import httpx
+import orjson
+import pytest
+
+from beam_patterns.transforms.queues import Message, QueueError, ReadFromQueue, WriteToQueue, open_queue
+from beam_patterns.transforms.queues.http.server import Folder, QueueItems, Source, server
+from tests import ROOT
+from tests.running import Run
+
+AWKWARD = ["a.mp4", "with space.mp4", "ünï.mp4", "100%25.mp4", "what?#&.mp4"]
+
+
+@contextmanager
+def serving(source: Source) -> Iterator[str]:
+    """On a free port."""
+    one = server(source)
+    threading.Thread(target=one.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{one.server_port}/api/v1/items"
+    one.shutdown()
+    one.server_close()
+
+
+def folder(tmp_path: Path) -> Source:
+    """Files whose names try the encoding."""
+    for size, name in enumerate(AWKWARD):
+        (tmp_path / name).write_bytes(b"x" * size)
+    (tmp_path / "notes.txt").touch()
+    return Folder(f"{tmp_path}/*.mp4")
+
+
+def queue(tmp_path: Path) -> Source:
+    """Messages of all kinds."""
+    uri = f"sqlite://{tmp_path}/queues.db?topic=orders"
+    writer = open_queue(uri).writer()
+    writer.write([Message(b'{"order": 1}'), Message(b"plain text"), Message(b"\xff\xfe"), Message(b"[1, 2]")])
+    assert not writer.flush()
+    writer.close()
+    return QueueItems(f"{uri}&group=workers")
+
+
+@pytest.fixture(params=[folder, queue])
+def source(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The source under test: the given one, or each of ours."""
+    given = request.config.getoption("--work-queue-source")
+    if given:
+        if request.param is not folder:
+            pytest.skip("the given source is tested once")
+        yield given.rstrip("/")
+        return
+    with serving(request.param(tmp_path)) as url:
+        yield url
+
+
+def on_fnapi() -> beam.Pipeline:
+    """In this process."""
+    return beam.Pipeline("FnApiRunner")
+
+
+def names(source: str) -> list[str]:
+    """As listed."""
+    return httpx.get(source).json()["items"]
+
+
+def item(source: str, name: str) -> httpx.Response:
+    """As anyone asks for it."""
+    return httpx.get(f"{source}/{quote(name, safe='')}")
+
+
+def test_the_list_is_an_item_list_of_distinct_names(source: str) -> None:
+    answer = httpx.get(source)
+    assert answer.status_code == 200
+    assert answer.headers["Content-Type"].partition(";")[0] == "application/json"
+    listed = answer.json()
+    assert (listed["kind"], listed["apiVersion"]) == ("ItemList", "v1")
+    assert listed["items"]
+    assert all(isinstance(name, str) and name for name in listed["items"])
+    assert len(set(listed["items"])) == len(listed["items"])
+
+
+def test_every_listed_item_can_be_had_by_its_name_percent_encoded(source: str) -> None:
+    for name in names(source):
+        answer = item(source, name)
+        assert answer.status_code == 200
+        assert answer.headers["Content-Type"].partition(";")[0] == "application/json"
+        assert (answer.json()["kind"], answer.json()["apiVersion"]) == ("Item", "v1")
+        assert "data" in answer.json()
+
+
+def test_asking_changes_nothing(source: str) -> None:
+    first = {name: item(source, name).json() for name in names(source)}
+    assert {name: item(source, name).json() for name in names(source)} == first
+
+
+def test_an_unknown_item_is_not_found(source: str) -> None:
+    assert item(source, "no such item 8f14e45f").status_code == 404
+
+
+def test_many_may_ask_at_once(source: str) -> None:
+    listed = names(source)
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda name: item(source, name).status_code, listed * 4))
+    assert set(answers) == {200}
+
+
+def test_the_source_is_read_as_a_queue(source: str) -> None:
+    run = Run(on_fnapi, lambda p, dead: {"items": p | ReadFromQueue(source)})
+    expected = {name: item(source, name).json()["data"] for name in names(source)}
+    assert {(m.key or b"").decode(): orjson.loads(m.value or b"") for m in run["items"]} == expected
+    assert {m.source for m in run["items"]} == {(source, name) for name in expected}
+    assert len(run["items"]) == len(expected)
+
+
+def test_a_folder_offers_its_files_not_their_content(tmp_path: Path) -> None:
+    with serving(folder(tmp_path)) as url:
+        assert names(url) == sorted(f"{tmp_path}/{name}" for name in AWKWARD)
+        path = f"{tmp_path}/with space.mp4"
+        assert item(url, path).json()["data"] == {"path": path, "size": 1, "modified": Path(path).stat().st_mtime}
+        assert item(url, f"{tmp_path}/notes.txt").status_code == 404
+        assert item(url, f"{tmp_path}/../../etc/passwd").status_code == 404
+
+
+def test_a_queue_offers_json_text_and_bytes(tmp_path: Path) -> None:
+    with serving(queue(tmp_path)) as url:
+        data = [item(url, name).json()["data"] for name in names(url)]
+    assert sorted(map(str, data)) == sorted(map(str, [{"order": 1}, "plain text", {"base64": "//4="}, [1, 2]]))
+
+
+class Odd(Source):
+    """Lists what it was told to."""
+
+    def __init__(self, listed: Any) -> None:
+        self._listed = listed
+
+    def names(self) -> list[str]:
+        return self._listed
+
+    def data(self, name: str) -> Any:
+        raise KeyError(name)
+
+
+def test_a_source_that_breaks_the_contract_fails_the_tests_that_anyone_can_point_at_it() -> None:
+    with serving(Odd(["gone", "gone"])) as url:
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--work-queue-source", url]
+        ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert ran.returncode == 1
+    assert "4 failed, 2 passed" in ran.stdout  # It answers the same every time, and 404 to what it does not have.
+
+
+@pytest.mark.parametrize("listed", [[1], None, "abc"])
+def test_what_is_no_work_source_is_named(listed: Any) -> None:
+    with serving(Odd(listed)) as url, pytest.raises(QueueError, match=r"answered no list of items; its contract is"):
+        open_queue(url).splits()
+
+
+def test_an_item_that_is_listed_but_gone_is_a_dead_letter() -> None:
+    with serving(Odd(["gone"])) as url:
+        read = ReadFromQueue(url)
+        run = Run(on_fnapi, lambda p, dead: {"items": p | read.with_error_handler(dead)})
+    assert run["items"] == []
+    (letter,) = run.dead
+    assert letter.payload == b"gone"
+    assert letter.error_message.endswith("lists the item 'gone' but gives no data for it")
+
+
+def test_an_unreachable_source_is_named_within_seconds() -> None:
+    with pytest.raises(
+        QueueError, match=r"the work source http://127.0.0.1:1/api/v1/items can't be reached: .*refused"
+    ):
+        open_queue("http://127.0.0.1:1/api/v1/items").splits()
+
+
+def test_a_wrong_path_is_named(tmp_path: Path) -> None:
+    with serving(folder(tmp_path)) as url, pytest.raises(QueueError, match=r"/api/v2/items answered 404; is the path"):
+        open_queue(url.replace("v1", "v2")).splits()
+
+
+@pytest.mark.parametrize(
+    ("use", "sentence"),
+    [
+        (lambda: ReadFromQueue("http://host:8080"), r"has no path; write http://host:8080/api/v1/items"),
+        (lambda: ReadFromQueue("http://ann:pw@host/items"), r"has a user name or password in it"),
+        (lambda: ReadFromQueue("http://host/items?group=x"), r"unknown parameter 'group'"),
+    ],
+)
+def test_wrong_use_fails_at_construction(use: Callable[[], object], sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        use()
+
+
+def test_a_work_source_cannot_be_written_to() -> None:
+    with pytest.raises(Exception, match=r"http://host/items can only be read"), beam.Pipeline("FnApiRunner") as p:
+        _ = p | beam.Create([b"x"]) | WriteToQueue("http://host/items")
