@@ -1,7 +1,7 @@
-"""What flows made of patterns are tested with.
+"""Tools to test pipelines made of patterns.
 
 run_pattern(transform, items)  runs a transform on a few items: a list per output, dead letters, the balance
-assert_conserved(result)       nothing went in that did not come out, was dropped, lies dead or was a duplicate
+assert_conserved(result)       checks in = out + dropped + dead + duplicates at every pattern
 chaos(pipeline)                delivers elements again and in another order, and runs every bundle twice
 """
 

@@ -1,4 +1,4 @@
-"""A pipeline as bad days make it: elements come twice and in another order, bundles are run again."""
+"""Duplicates, disorder and retried bundles for a pipeline under test."""
 
 import random
 from collections.abc import Collection, Iterator
@@ -15,12 +15,12 @@ __all__ = ["chaos"]
 
 
 def chaos(pipeline: beam.Pipeline, seed: int = 0, once: Collection[str] = ()) -> beam.Pipeline:
-    """Makes a pipeline do what at-least-once delivery and retries may do to it. To be called before it is built.
+    """Makes a pipeline deliver elements again and run bundles twice. Call it before any transform is applied.
 
-    * Every source hands over about half of its elements twice, and all in another order.
-    * Every bundle is run twice; of the first run only side effects remain, as if the worker had died at the end.
+    * Every source emits about half of its elements twice, and all in another order.
+    * Every bundle runs twice; only the side effects of the first run remain, as if the worker had died at its end.
 
-    What a flow leaves behind must then be the same as without, but for repetitions that its consumers recognise:
+    The pipeline's effects must be the same as without, except for duplicates that consumers recognise by their id:
 
     >>> from beam_patterns.testing import chaos
     >>> from beam_patterns.transforms.queues import WriteToQueue, open_queue
@@ -32,24 +32,24 @@ def chaos(pipeline: beam.Pipeline, seed: int = 0, once: Collection[str] = ()) ->
     (True, [b'new--c1d04330', b'new--d280b0c4'])
 
     Args:
-        pipeline: on a runner that works in this process.
-        seed: another one gives other elements and another order.
-        once: labels of sources whose elements do come exactly once, such as settings that are read as a side input.
+        pipeline: a pipeline whose runner works in this process.
+        seed: chooses the elements and the order.
+        once: labels of sources that deliver exactly once, such as settings that are read as a side input.
     """
     if type(pipeline.runner).__name__ not in IN_PROCESS:
         raise ValueError(
-            f"chaos(pipeline) runs in this process, not on {type(pipeline.runner).__name__}; "
-            'make it as beam.Pipeline("FnApiRunner")'
+            f"chaos(pipeline) needs a runner in this process, not {type(pipeline.runner).__name__}; "
+            'create it as beam.Pipeline("FnApiRunner")'
         )
     if pipeline.transforms_stack[0].parts:
-        raise ValueError("chaos(pipeline) comes before the first transform is applied")
+        raise ValueError("call chaos(pipeline) before you apply the first transform")
     pipeline.runner = FnApiRunner(bundle_repeat=1)
     pipeline.apply = _Sources(pipeline, seed, frozenset(once))
     return pipeline
 
 
 class _Sources:
-    """Takes the place of the pipeline's `apply`: behind each source there is a redelivery."""
+    """Replaces the pipeline's `apply`: applies a redelivery downstream of each source."""
 
     def __init__(self, pipeline: beam.Pipeline, seed: int, once: Collection[str]) -> None:
         self._apply, self._seed, self._once = pipeline.apply, seed, once

@@ -1,4 +1,4 @@
-"""One transform, a few items, and everything that came of them."""
+"""Runs one transform on a few items and returns all its outputs."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -22,9 +22,9 @@ class Outputs(Mapping[Any, list[Any]]):
     def __init__(self, lists: Mapping[Any, list[Any]], dead: list[DeadLetter], balance: Balance, counters: Any) -> None:
         self._lists = dict(lists)
         self.dead = dead
-        """What failed."""
+        """The dead letters."""
         self.balance = balance
-        """The steps with what came in and what became of it."""
+        """The balance of every pattern: in, out, dropped, dead and duplicates."""
         self.counters: dict[tuple[str, str], int] = counters
         """All counters by class and name: counters["Filter", "dropped"]."""
 
@@ -52,9 +52,9 @@ def run_pattern(
 
     Args:
         transform: a pattern, or any transform. A pattern without an error handler gets one.
-        items: a list is one input; a tuple or a dict of lists are several, for Merger, Join and their kin. Instead of a
-            list there may be a source: a transform, such as ReadFromQueue or TestStream.
-        make: makes the pipeline; its runner must work in this process.
+        items: a list for one input; a tuple or dict of lists for several, as Merger and Join have. A source such as
+            ReadFromQueue or TestStream can replace a list.
+        make: creates the pipeline; its runner must work in this process.
     """
     p = make()
     seen, collect_dead = dict[Any, Collect](), Collect()
@@ -96,7 +96,7 @@ def _named(outputs: Any) -> dict[Any, PCollection]:
 
 
 class Report(beam.PTransform):
-    """A handler must be given at least one PCollection of errors, and not every transform has any."""
+    """Gives an error handler a PCollection of errors: it needs at least one, and not every transform has errors."""
 
     def __init__(self, handler: ErrorHandler) -> None:
         super().__init__()

@@ -16,13 +16,13 @@ from .script import hush_imports
 __all__ = ["main"]
 
 _USAGE = """\
-usage: beam-patterns list               the pipelines there are
-       beam-patterns run NAME [...]     runs one; beam-patterns run NAME --help explains its options
-       beam-patterns show NAME [...]    its flow as text and as Mermaid, without running it
-       beam-patterns template NAME ...  the Dataflow Flex Template that runs it, for --image IMAGE
-       beam-patterns new NAME [...]     a pipeline of your own to begin with, its test and its template's metadata
+usage: beam-patterns list               lists the pipelines
+       beam-patterns run NAME [...]     runs a pipeline; beam-patterns run NAME --help explains its options
+       beam-patterns show NAME [...]    shows its flow as text and as Mermaid, without running it
+       beam-patterns template NAME ...  prints the Dataflow Flex Template that runs it, for --image IMAGE
+       beam-patterns new NAME [...]     writes a pipeline of your own to start from, with its test and metadata
        beam-patterns queue COMMAND URI  create, publish, listen, peek, count, lag, copy
-       beam-patterns providers          the listing by which pipelines in Beam YAML find the patterns
+       beam-patterns providers          prints the listing by which pipelines in Beam YAML find the patterns
        beam-patterns --version"""
 
 
@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = _main(argv)
         sys.stdout.flush()
         return code
-    except BrokenPipeError:  # The reader has seen enough, as with `| head`.
+    except BrokenPipeError:  # The reader has closed the pipe, as `| head` does.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
 
@@ -103,7 +103,7 @@ def _queue(argv: list[str]) -> int:
     try:
         hush_imports()
         return importlib.import_module("beam_patterns.pipelines.cli.queue").main(argv)
-    except KeyboardInterrupt:  # Listening ends so, and importing Beam takes seconds too.
+    except KeyboardInterrupt:  # `queue listen` ends this way, and importing Beam takes seconds too.
         return 130
 
 

@@ -1,4 +1,4 @@
-"""What others are told of a pipeline's options: Dataflow in a template's metadata, people in a table."""
+"""A pipeline's options as the metadata of a Flex Template, and as a table for people."""
 
 import dataclasses
 import inspect
@@ -45,18 +45,18 @@ _REGEXES = {
 }
 _QUEUES = frozenset(_REGEXES) - {duration}
 _TYPES = {switch: "BOOLEAN", int: "NUMBER", float: "NUMBER"}
-#: For terminals, or set by Dataflow itself.
+#: Options for terminals, or set by Dataflow itself.
 _ELSEWHERE = frozenset({"runner", "quiet", "traceback", "report"})
 
 
 def options_class(module: ModuleType) -> type[Options]:
-    """The options of a pipeline: what its `build` takes."""
+    """The options class of a pipeline: the type of the second parameter of its `build`."""
     _, parameter = inspect.signature(module.build).parameters
     return typing.get_type_hints(module.build)[parameter]
 
 
 def container_spec(name: str, kind: type[Options], image: str) -> dict[str, Any]:
-    """The file in Cloud Storage that a Flex Template is: one image launches the job and is its workers'."""
+    """The file in Cloud Storage that is a Flex Template: one image launches the job and runs its workers."""
     return {
         "image": image,
         "metadata": metadata_of(name, kind),
@@ -66,7 +66,7 @@ def container_spec(name: str, kind: type[Options], image: str) -> dict[str, Any]
 
 
 def metadata_of(name: str, kind: type[Options]) -> dict[str, Any]:
-    """A Flex Template's metadata; ValueError for a pipeline that is bound to one machine."""
+    """The metadata of a Flex Template. Raises ValueError for a pipeline that is bound to one machine."""
     if kind.local:
         raise ValueError(f"{name} can't run on Dataflow: {kind.local}")
     return {
@@ -80,7 +80,7 @@ def metadata_of(name: str, kind: type[Options]) -> dict[str, Any]:
 def _modes(kind: type[Options]) -> dict[str, Any]:
     if not kind.streams:
         return {"streaming": False}
-    # Queues promise at least once in any case; within the job a repetition would only hurt a total.
+    # Queues promise at least once in any case; within the job a repetition would only falsify a total.
     default = {} if kind.totals else {"defaultStreamingMode": "AT_LEAST_ONCE"}
     return {"streaming": True, "supportsAtLeastOnce": not kind.totals, "supportsExactlyOnce": True, **default}
 
@@ -95,7 +95,7 @@ def _parameter(field: "dataclasses.Field[Any]") -> dict[str, Any]:
     about: Option = field.metadata["option"]
     required = field.default is dataclasses.MISSING
     regex = about.pattern or _REGEXES.get(about.type)
-    told: dict[str, Any] = {
+    parameter: dict[str, Any] = {
         "name": field.name,
         "label": _label(field.name),
         "helpText": f"{about.help} Example: {_example(about, regex)}",
@@ -104,13 +104,13 @@ def _parameter(field: "dataclasses.Field[Any]") -> dict[str, Any]:
         "isOptional": not required,
     }
     if not required and not about.secret and (default := _default(field.default)):
-        told["defaultValue"] = default
+        parameter["defaultValue"] = default
     if about.choices:
-        told["enumOptions"] = [{"value": choice, "label": _label(choice)} for choice in about.choices]
+        parameter["enumOptions"] = [{"value": choice, "label": _label(choice)} for choice in about.choices]
     if regex:
-        # What is optional may be left empty.
-        told["regexes"] = [f"^{regex}$" if required else f"^({regex})?$"]
-    return told
+        # An optional parameter may be empty.
+        parameter["regexes"] = [f"^{regex}$" if required else f"^({regex})?$"]
+    return parameter
 
 
 def _default(value: Any) -> str:
@@ -118,7 +118,7 @@ def _default(value: Any) -> str:
 
 
 def _example(about: Option, regex: str | None = None) -> str:
-    """Without the quotes that a shell needs; examples of queues are often of one machine."""
+    """The example without a shell's quotes; for a queue, one that Dataflow's workers can reach."""
     example = " ".join(shlex.split(about.example))
     return _REMOTE_EXAMPLE if regex == _REMOTE_QUEUE and not re.fullmatch(regex, example) else example
 
@@ -128,10 +128,10 @@ def _label(name: str) -> str:
 
 
 def table_of(kind: type[Options]) -> str:
-    """The options as rows of a Markdown table; those that every pipeline has are left out."""
+    """The pipeline's own options as rows of a Markdown table."""
     common = {field.name for field in dataclasses.fields(Options)}
     own = [field for field in dataclasses.fields(kind) if field.name not in common]
-    rows = ["| option | what it says | default | example |", "|---|---|---|---|"]
+    rows = ["| option | meaning | default | example |", "|---|---|---|---|"]
     return "\n".join([*rows, *map(_row, sorted(own, key=lambda field: field.default is not dataclasses.MISSING))])
 
 

@@ -1,4 +1,4 @@
-"""beam-patterns queue: topics and queues at hand, whatever kind they are."""
+"""beam-patterns queue: creates, writes, shows and copies queues of any kind."""
 
 import argparse
 import base64
@@ -19,8 +19,8 @@ __all__ = ["main"]
 _FAILED, _WRONG_USE = 1, 2
 _GATHERED = 10_000
 _CREATES = (
-    "makes a topic, in Kafka with ?partitions=6&replication=3&retention.ms=86400000 as wanted; "
-    "pubsub://project/name?topic=TOPIC makes a subscription of a topic"
+    "creates a topic, in Kafka with ?partitions=6&replication=3&retention.ms=86400000 for instance; "
+    "pubsub://project/name?topic=TOPIC creates a subscription of a topic"
 )
 
 
@@ -53,13 +53,13 @@ def _parser() -> argparse.ArgumentParser:
 
     add("create", _create, _CREATES)
     publish = add("publish", _publish, "writes the lines of standard input, or the messages of files")
-    publish.add_argument("files", metavar="FILE", nargs="*", help="files that a queue can be: .jsonl, .csv, .parquet")
-    add("listen", _listen, "prints messages as they come and commits them, as the URI's group, until it is interrupted")
-    peek = add("peek", _peek, "prints the next messages; takes nothing")
-    peek.add_argument("-n", type=_number, default=10, help="how many at most (10)")
-    add("count", _count, "counts the messages that are still to be read, by reading them; takes nothing")
-    add("lag", _lag, "how far the URI's group is behind the end of each partition")
-    copy = add("copy", _copy, "copies what is still to be read into another queue; takes nothing")
+    publish.add_argument("files", metavar="FILE", nargs="*", help="files of messages: .jsonl, .csv, .parquet")
+    add("listen", _listen, "prints messages as they come and commits them for the URI's group, until it is interrupted")
+    peek = add("peek", _peek, "prints the next messages; commits nothing")
+    peek.add_argument("-n", type=_number, default=10, help="the number of messages at most (10)")
+    add("count", _count, "counts the unread messages by reading them; commits nothing")
+    add("lag", _lag, "shows how far the URI's group is from the end of each partition")
+    copy = add("copy", _copy, "copies the unread messages into another queue; commits nothing")
     copy.add_argument("target", metavar="TARGET", help="the queue to write")
     return parser
 
@@ -72,11 +72,11 @@ def _number(text: str) -> int:
 
 def _create(arguments: Any) -> None:
     open_queue(arguments.uri).create()
-    print(f"{arguments.uri} is there")
+    print(f"{arguments.uri} exists")
 
 
 def _publish(arguments: Any) -> None:
-    typed = uuid.uuid4().hex  # So that a line that is typed twice has two ids.
+    typed = uuid.uuid4().hex  # A line that is typed twice has two ids.
     lines = (Message(line.rstrip(b"\r\n"), source=(typed, 0, n)) for n, line in enumerate(sys.stdin.buffer))
     read = itertools.chain.from_iterable(map(messages_of, arguments.files))
     _write(read if arguments.files else lines, arguments.uri)
@@ -107,7 +107,7 @@ def _lag(arguments: Any) -> None:
 
 def _copy(arguments: Any) -> None:
     if same_queue(arguments.uri, arguments.target):
-        raise ValueError(f"{arguments.target} is the queue that is read; copy into another")
+        raise ValueError(f"{arguments.target} is the queue that is read; copy into another queue")
     _write(messages_of(arguments.uri), arguments.target)
 
 

@@ -1,4 +1,4 @@
-"""beam-patterns template NAME, and `make templates`: files about pipelines, made of their options classes."""
+"""beam-patterns template NAME, and `make templates`: files about pipelines, made from their options classes."""
 
 import argparse
 import importlib
@@ -18,13 +18,13 @@ __all__ = ["main", "metadata_text", "rendered"]
 _HEAD = """\
 # The pipelines' options
 
-Made by `make templates` of what each pipeline declares, as its `--help` is. All have `--runner`, `--streaming`,
-`--report`, `--quiet` and `--traceback` too, and pass on what a runner knows.
+Made by `make templates` from what each pipeline declares, like its `--help`. All pipelines have `--runner`,
+`--streaming`, `--report`, `--quiet` and `--traceback` too, and pass the options of a runner on to it.
 """
 
 
 def main(module: ModuleType, argv: Sequence[str]) -> int:
-    """Prints a template's container spec or metadata, or writes it to a file."""
+    """Prints a template's container spec or metadata, or writes it to a file; returns the exit code."""
     name, kind = module.__name__.rpartition(".")[2], options_class(module)
     parser = argparse.ArgumentParser(
         f"beam-patterns template {name}",
@@ -54,7 +54,7 @@ def rendered(names: Sequence[str]) -> dict[str, str]:
 
 
 def metadata_text(name: str, kind: type[Options]) -> str:
-    """The file that a template's metadata is."""
+    """The metadata of a template as text."""
     return _json(metadata_of(name, kind))
 
 

@@ -1,1 +1,1 @@
-"""What every pipeline shares: options, the run itself, progress, balance."""
+"""What every pipeline shares: options, the run, progress and balance on the terminal."""

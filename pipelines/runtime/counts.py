@@ -1,4 +1,4 @@
-"""How far a run has come, while it goes on in this process."""
+"""How far a run is, while it goes on in this process."""
 
 import signal
 import threading
@@ -15,7 +15,7 @@ __all__ = ["Counts", "DirectRunner"]
 
 
 class Counts:
-    """The counters of a run: of bundles that are done, and of the one that is being worked on."""
+    """The counters of a run: of finished bundles, and of the bundle in progress."""
 
     def __init__(self) -> None:
         self.stages = self.stages_done = 0
@@ -25,25 +25,25 @@ class Counts:
         self._bundles = dict[str, Any]()
         self._elsewhere: Callable[[], Counter[Key]] = Counter
         self._seen: Counter[Key] = Counter()
-        self._lock = threading.RLock()  # A signal may come while this thread has it.
+        self._lock = threading.RLock()  # A signal may arrive while this thread holds it.
 
     @property
     def here(self) -> Counter[Key]:
-        """Of bundles that have ended in this process."""
+        """The counters of bundles that ended in this process."""
         with self._lock:
             return self._done.copy()
 
     def now(self) -> Counter[Key]:
-        """All counters, as they stand."""
+        """All counters, up to this moment."""
         with self._lock:
-            with suppress(Exception):  # The other process may have ended: the last look stands.
+            with suppress(Exception):  # The other process may have ended: then the last values count.
                 self._seen = self._elsewhere()
             return (self._done + self._of_running() + self._of_bundles()) | self._seen
 
     def entered(self) -> dict[str, int]:
-        """How many elements each step, by its first label, has to do in all.
+        """The number of elements that each step, by its first label, has to process in total.
 
-        Known when the stage before it is done, in a runner that goes stage by stage.
+        It is known when the stage upstream has ended, in a runner that works stage by stage.
         """
         with self._lock:
             most: dict[str, int] = {}
@@ -52,26 +52,26 @@ class Counts:
             return most
 
     def follow(self, elsewhere: Callable[[], Counter[Key]]) -> None:
-        """The run goes on in another process, whose counters this function fetches."""
+        """Tells that the run goes on in another process, whose counters this function fetches."""
         with self._lock:
             if not self.stages:
                 self._elsewhere = elsewhere
 
     def started(self, names: Any, workers: Iterable[Any]) -> None:
-        """A bundle starts on these workers."""
+        """Notes that a bundle has started on these workers."""
         with self._lock:
             self._running = (names, workers)
 
     def finished(self, names: Any, infos: Iterable[Any]) -> None:
-        """The bundle is done, and these are its metrics."""
+        """Notes that the bundle has ended, with these metrics."""
         with self._lock:
             self._running = None
-            self._done.update(counters_in(names, infos))  # Unlike +=, with those that are 0.
+            self._done.update(counters_in(names, infos))  # Unlike +=, this keeps counters that are 0.
             self._entered.update(_entered(names, infos))
 
     @contextmanager
     def bundle(self, cache: Any, instruction: str) -> Iterator[None]:
-        """A bundle that a worker in this process does for a runner elsewhere, side by side with others."""
+        """Follows a bundle that a worker in this process processes for a runner elsewhere, in parallel with others."""
         self._bundles[instruction] = cache
         try:
             yield
@@ -80,7 +80,7 @@ class Counts:
                 self._bundles.pop(instruction, None)
 
     def cut_off(self) -> None:
-        """The bundle will not end; what it has counted by now is all that will be known of it."""
+        """Takes the counters of bundles that will not end."""
         with self._lock:
             self._done += self._of_running() + self._of_bundles()
             self._running = None
@@ -88,7 +88,7 @@ class Counts:
 
     @contextmanager
     def until_interrupted(self) -> Iterator[None]:
-        """Ctrl-C keeps what has been counted: a bundle that is given up takes its counters with it."""
+        """Keeps the counters on Ctrl-C: a bundle that is given up would take its counters with it."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -109,28 +109,28 @@ class Counts:
         names, workers = self._running
         try:
             cells = [processor.monitoring_infos() for worker in workers for processor in _active(worker)]
-        except Exception:  # The bundle ends while we look, or Beam has changed inside: the next look will tell.
+        except Exception:  # The bundle has just ended, or Beam has changed inside.
             return Counter()
         return sum((counters_in(names, infos) for infos in cells), Counter())
 
     def _of_bundles(self) -> Counter[Key]:
         counted: Counter[Key] = Counter()
         for instruction, cache in list(self._bundles.items()):
-            with suppress(Exception):  # It ends while we look: the next look will tell.
+            with suppress(Exception):  # It has just ended.
                 _, processor = cache.active_bundle_processors[instruction]
                 counted += counters_in(processor.process_bundle_descriptor.transforms, processor.monitoring_infos())
         return counted
 
 
 class DirectRunner(FnApiRunner):
-    """Beam's runner in this process, watched: it tells nobody how far it is before it ends."""
+    """Beam's runner in this process, with its counters: Beam reports them only when the run has ended."""
 
     def __init__(self, counts: Counts) -> None:
         super().__init__()
         self._counts = counts
 
     def run_stages(self, stage_context: Any, stages: Any) -> Any:
-        """Beam's own, with the number of stages noted."""
+        """Runs the stages, and notes their number."""
         self._counts.stages = len(stages)
         return super().run_stages(stage_context, stages)
 
@@ -149,7 +149,7 @@ def _active(handler: Any) -> list[Any]:
 
 
 def _entered(names: Any, infos: Iterable[Any]) -> Counter[tuple[str, str]]:
-    """By step and PCollection."""
+    """The number of elements that each step gets, by step and PCollection."""
     counts = element_counts(infos)
     taken: Counter[tuple[str, str]] = Counter()
     for transform in names.values():

@@ -1,4 +1,4 @@
-"""What a run on Flink needs: the options of its job server, and for a stream those without which it stalls."""
+"""Options of a run on Flink: those of its job server, and those without which a stream stalls."""
 
 import argparse
 
@@ -8,35 +8,38 @@ from apache_beam.portability.api import beam_job_api_pb2, beam_job_api_pb2_grpc
 
 __all__ = ["FlinkOptions", "make_stream_live"]
 
-#: Milliseconds. What is lost with a worker is done again from the last checkpoint, and commits wait for the next one.
+#: Milliseconds between checkpoints. After a failure work is repeated from the last one, and commits wait for the next.
 _CHECKPOINTS = 10_000
-#: Milliseconds that a bundle may take, for which a checkpoint waits; other versions' default is ten times that.
+#: Milliseconds that a bundle may take, for which a checkpoint waits; the default of other versions is ten times that.
 _BUNDLE = 1_000
-#: Seconds for a job server to answer.
+#: Seconds to wait for a job server's answer.
 _PATIENCE = 20
 
 
 class FlinkOptions(PipelineOptions):
-    """Options of Beam's job server for Flink which Beam's Python does not declare: else they could not be given."""
+    """Options of Beam's job server for Flink that Beam's Python SDK does not declare, so that they can be given."""
 
     @classmethod
     def _add_argparse_args(cls, parser: argparse.ArgumentParser) -> None:
-        parser.add_argument("--checkpointing_interval", type=int, help="Milliseconds from checkpoint to checkpoint.")
+        parser.add_argument("--checkpointing_interval", type=int, help="Milliseconds between checkpoints.")
         parser.add_argument(
-            "--finish_bundle_before_checkpointing", action="store_true", default=None, help="Checkpoints cut no bundle."
+            "--finish_bundle_before_checkpointing",
+            action="store_true",
+            default=None,
+            help="Let a checkpoint wait for bundles.",
         )
         parser.add_argument("--max_bundle_time_mills", type=int, help="Milliseconds that a bundle may take.")
         parser.add_argument("--savepoint_path", help="The savepoint that a stream starts from.")
         parser.add_argument(
-            "--allow_non_restored_state", action="store_true", default=None, help="Drop state that no step claims."
+            "--allow_non_restored_state", action="store_true", default=None, help="Drop state that belongs to no step."
         )
 
 
 def make_stream_live(runner: str, options: PipelineOptions) -> str | None:
-    """Sets what a stream on Flink can't live without, where it was not given, and says so; None on other runners.
+    """Sets the options without which a stream on Flink stalls, if they were not given; returns a note about them.
 
-    A checkpoint that cuts a bundle would keep back what the bundle made; without checkpoints nothing is committed and
-    nothing can be taken up again.
+    A checkpoint in the middle of a bundle would hold back the bundle's output; without checkpoints nothing is committed
+    and a job can't resume. Returns None on other runners.
     """
     if not _is_flink(runner, options):
         return None
@@ -44,8 +47,8 @@ def make_stream_live(runner: str, options: PipelineOptions) -> str | None:
     given = flink.checkpointing_interval
     if given is not None and given <= 0:
         raise ValueError(
-            f"--checkpointing_interval: {given} means no checkpoints, without which a stream on Flink commits nothing "
-            f"and begins anew after every fault; give milliseconds, for instance {_CHECKPOINTS}"
+            f"--checkpointing_interval: {given} turns checkpoints off, without which a stream on Flink commits nothing "
+            f"and starts over after every failure; give milliseconds, for instance {_CHECKPOINTS}"
         )
     flink.finish_bundle_before_checkpointing = True
     flink.checkpointing_interval = given or _CHECKPOINTS
@@ -57,7 +60,7 @@ def make_stream_live(runner: str, options: PipelineOptions) -> str | None:
 
 
 def _is_flink(runner: str, options: PipelineOptions) -> bool:
-    """By its name, or by what the job server that was named knows."""
+    """Whether the runner is Flink, by its name or by the options that its job server knows."""
     endpoint = options.view_as(PortableOptions).job_endpoint
     if runner.lower() != "portablerunner" or not endpoint:
         return runner.lower() == "flinkrunner"
@@ -70,5 +73,5 @@ def _is_flink(runner: str, options: PipelineOptions) -> bool:
         except grpc.RpcError as error:
             if error.code() is grpc.StatusCode.UNIMPLEMENTED:
                 return False
-            raise ValueError(f"--job_endpoint: no job server answers at {endpoint}; is it running?") from None
+            raise ValueError(f"--job_endpoint: no answer from a job server at {endpoint}; is it running?") from None
     return any(each.name == "finish_bundle_before_checkpointing" for each in known)

@@ -1,4 +1,4 @@
-"""A run on Prism works in this process, which so knows the counters that Prism loses: the last of some bundles."""
+"""Counts the bundles of a run on Prism, whose workers are in this process: Prism loses the last counters of some."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ __all__ = ["counted_here"]
 
 @contextmanager
 def counted_here(counts: Counts) -> Iterator[None]:
-    """Every bundle that ends in this process is counted. Not for runners that do bundles again, such as Flink."""
+    """Counts every bundle that ends in this process. Not for runners that repeat bundles, such as Flink."""
     beams_own: Any = SdkWorker.process_bundle
 
     def process_bundle(worker: Any, request: Any, instruction_id: str) -> Any:

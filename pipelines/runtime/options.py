@@ -1,4 +1,4 @@
-"""Options of a pipeline, declared once: its command line, its help, and whatever else lists them come from here."""
+"""Options of a pipeline, declared once: the command line, the help, the docs and templates are made from them."""
 
 import argparse
 import dataclasses
@@ -37,7 +37,7 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 @dataclasses.dataclass(frozen=True)
 class Option:
-    """What is known of one option besides its name and default."""
+    """One option, besides its name and default."""
 
     help: str
     example: str
@@ -47,16 +47,16 @@ class Option:
     secret: bool = False
 
     def parse(self, name: str, text: str) -> Any:
-        """The value a text stands for; a ValueError that names the option, the text and an example."""
+        """The value of a text. Raises ValueError with the option, the text and an example."""
         try:
             value = self.type(text)
         except ValueError as error:
             reason = f"{self._shown(text)} is not {_ARTICLE[self.type]}" if self.type in _ARTICLE else str(error)
             raise ValueError(f"--{name}: {reason}, write for instance --{name} {self.example}") from None
         if self.pattern and not re.fullmatch(self.pattern, text):
-            raise ValueError(f"--{name}: {self._shown(text)} has another form than {self.example}")
+            raise ValueError(f"--{name}: {self._shown(text)} does not have the form of {self.example}")
         if self.choices and text not in self.choices:
-            raise ValueError(f"--{name}: {self._shown(text)} is none of {', '.join(self.choices)}")
+            raise ValueError(f"--{name}: {self._shown(text)} is not one of {', '.join(self.choices)}")
         return value
 
     def _shown(self, text: str) -> str:
@@ -68,8 +68,8 @@ def option(help: str, *, example: str, default: Any = dataclasses.MISSING, **res
 
     >>> class Mail(Options):
     ...     \"\"\"Sends a mail.\"\"\"
-    ...     to: str = option("Who gets it.", example="ann@example.com")
-    ...     copies: int = option("How many.", example="2", type=int, default=1)
+    ...     to: str = option("The recipient.", example="ann@example.com")
+    ...     copies: int = option("Number of copies.", example="2", type=int, default=1)
     >>> mail, others = Mail.parse(["--to", "ann@example.com", "--copies=3"])
     >>> mail.to, mail.copies
     ('ann@example.com', 3)
@@ -81,7 +81,7 @@ def queue(text: str) -> str:
     """The type of an option that names a queue of messages."""
     if not open_queue(text).holds_messages:
         raise ValueError(
-            f"{text!r} means files as such, not messages in them, which .jsonl, .csv or .parquet files hold"
+            f"{text!r} names files as items, not messages; messages are in .jsonl, .csv and .parquet files"
         )
     return text
 
@@ -92,7 +92,7 @@ def source(text: str) -> str:
 
 
 def any_source(text: str) -> str:
-    """The same for a queue of things to do, which may be files as such: /videos/*.mp4."""
+    """The type of an option that names a queue of items to work on, which may be files: /videos/*.mp4."""
     open_queue(text).check_readable()
     return text
 
@@ -108,31 +108,31 @@ def sources(text: str) -> tuple[str, ...]:
 
 
 def prefix(text: str) -> str:
-    """The type of an option that says how the names of queues begin."""
+    """The type of an option that is the beginning of the names of queues."""
     queue(queue_under(text, "name"))
     return text
 
 
 def duration(text: str) -> timedelta:
-    """The type of an option that is a span of time: 90s, 15m, 12h, 7d."""
+    """The type of an option that is a duration: 90s, 15m, 12h, 7d."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text)
     with suppress(OverflowError):
         if found:
             return timedelta(**{_UNITS[found[2]]: float(found[1])})
-    raise ValueError(f"{text!r} is no span of time")
+    raise ValueError(f"{text!r} is not a duration")
 
 
 def page(text: str) -> str:
-    """The type of an option that names a file of this machine to be written, as the last thing of a run."""
+    """The type of an option that names a local file, written at the end of a run."""
     if Path(text).is_dir():
         raise ValueError(f"{text!r} is a folder; name a file in it")
     if not os.access(Path(text).parent, os.W_OK):
-        raise ValueError(f"{text!r} can't be written; name a file in a folder that is there and yours")
+        raise ValueError(f"{text!r} can't be written; name a file in a folder that exists and that you may write to")
     return text
 
 
 def switch(text: str) -> bool:
-    """The type of an option that is on or off; given without a value it is on."""
+    """The type of an option that is on or off; without a value it is on."""
     if text.lower() not in ("true", "false"):
         raise ValueError(f"{text!r} is neither true nor false")
     return text.lower() == "true"
@@ -158,42 +158,42 @@ class _Declared:
 
 
 class Options(_Declared):
-    """The options every pipeline has; a pipeline's own class adds its fields, its docstring is the summary."""
+    """The options of every pipeline. A pipeline's own class adds its fields; its docstring is the summary."""
 
     runner: str = option(
-        "Where the pipeline runs; the options of that runner (--project, --flink_master ...) are passed on to it.",
+        "Where the pipeline runs; options of that runner (--project, --flink_master ...) are passed on to it.",
         example="PrismRunner",
         default="DirectRunner",
     )
-    streaming: bool = option("Go on reading for ever.", example="true", type=switch, default=False)
-    quiet: bool = option("No progress, no balance; errors only.", example="true", type=switch, default=False)
-    traceback: bool = option("Show an error with its trace.", example="true", type=switch, default=False)
+    streaming: bool = option("Read without end.", example="true", type=switch, default=False)
+    quiet: bool = option("Show no progress and no balance, only errors.", example="true", type=switch, default=False)
+    traceback: bool = option("Show an error with its traceback.", example="true", type=switch, default=False)
 
-    report: str = option("A page about the run, in one HTML file.", example="report.html", type=page, default="")
+    report: str = option("The HTML file for a page about the run.", example="report.html", type=page, default="")
 
-    #: Of this class's own fields, for --help.
+    #: Names of this class's own fields, for --help.
     _common: ClassVar[tuple[str, ...]] = ("runner", "streaming", "quiet", "traceback", "report")
 
-    #: Whether --streaming makes sense: some results exist only when everything is read.
+    #: Whether --streaming makes sense: some results exist only when everything has been read.
     streams: ClassVar[bool] = True
-    #: Whether results are totals, which an element that is worked on twice would falsify.
+    #: Whether results are totals, which an element that is processed twice would falsify.
     totals: ClassVar[bool] = False
-    #: Why it can't run on Dataflow, where workers share no folder; empty if it can.
+    #: Why the pipeline can't run on Dataflow, where workers share no folder; empty if it can.
     local: ClassVar[str] = ""
 
     def check(self) -> None:
-        """Raises a ValueError for values that make no sense together."""
+        """Raises ValueError for values that make no sense together."""
 
     @classmethod
     def parse(cls, argv: Sequence[str]) -> tuple[Self, list[str]]:
-        """The options of a command line and the arguments for Beam's runner, or a ValueError in one sentence."""
+        """The options of a command line, and the arguments for Beam's runner. Raises ValueError in one sentence."""
         given, others = _collected(cls, argv)
         _refuse_unknown(cls, others)
         _refuse_missing(cls, given)
         parsed = cls(**{name: options_of(cls)[name].parse(name, text) for name, text in given.items()})
         parsed.check()
         if parsed.streaming and not cls.streams:
-            raise ValueError("--streaming: this pipeline is done when everything is read; leave it out")
+            raise ValueError("--streaming: this pipeline ends when everything has been read; leave it out")
         return parsed, others
 
     @classmethod
@@ -228,7 +228,7 @@ def _argument(field: "dataclasses.Field[Any]") -> dict[str, Any]:
 
 
 def shown(value: Any) -> str:
-    """A value as it is written on a command line.
+    """A value as written on a command line.
 
     >>> shown(timedelta(days=7)), shown(("memory://a", "memory://b")), shown({"a": "x > 1", "b": "x < 1"})
     ('7d', 'memory://a memory://b', 'a: x > 1; b: x < 1')
@@ -269,7 +269,7 @@ def _program(cls: type[Options]) -> str:
 
 
 def _refuse_unknown(cls: type[Options], others: list[str]) -> None:
-    """What is neither ours nor known to a runner of Beam's is a mistake."""
+    """Raises ValueError for an argument that is neither an option of ours nor of one of Beam's runners."""
     beam_parser = _beam_parser()
     _, unknown = beam_parser.parse_known_args(others)
     if not unknown:
@@ -277,7 +277,7 @@ def _refuse_unknown(cls: type[Options], others: list[str]) -> None:
     flag = unknown[0].partition("=")[0]
     known = [f"--{name}" for name in options_of(cls)]
     near = difflib.get_close_matches(flag, known, n=1)
-    hint = f"did you mean {near[0]}?" if near else "--help lists what there is"
+    hint = f"did you mean {near[0]}?" if near else "--help lists all parameters"
     raise ValueError(f"unknown parameter {flag}; {hint}")
 
 
@@ -292,5 +292,5 @@ def _beam_parser() -> argparse.ArgumentParser:
 def _refuse_missing(cls: type[Options], given: dict[str, str]) -> None:
     missing = [f for f in dataclasses.fields(cls) if f.default is dataclasses.MISSING and f.name not in given]
     if missing:
-        said = " ".join(f"--{field.name} {field.metadata['option'].example}" for field in missing)
-        raise ValueError(f"missing {', '.join('--' + f.name for f in missing)}; write for instance {said}")
+        example = " ".join(f"--{field.name} {field.metadata['option'].example}" for field in missing)
+        raise ValueError(f"missing {', '.join('--' + f.name for f in missing)}; write for instance {example}")

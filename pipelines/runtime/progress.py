@@ -1,4 +1,4 @@
-"""Watching a run: a bar and the busy steps on a terminal, a line every 10 seconds elsewhere."""
+"""The progress of a run: a bar and the busy steps on a terminal, a line every 10 seconds elsewhere."""
 
 import threading
 import time
@@ -21,33 +21,33 @@ from .counts import Counts
 __all__ = ["Busy", "Pace", "watched"]
 
 _TICK, _PLAIN_TICK = 0.5, 10.0
-#: A step is shown for so many seconds after it has moved.
+#: Seconds for which a step is shown after it has moved.
 _LINGER = 2.0
 _SHOWN = 6
 
 
 class Busy(NamedTuple):
-    """A step that is at work."""
+    """A step that processes elements."""
 
     step: str
     items: int
     rate: float
     done: float | None = None
-    """The share of all that it has to do; None where that is not known."""
+    """The finished share of all elements; None if their number is not known."""
     left: float | None = None
-    """The seconds that the rest takes at this pace."""
+    """Seconds until the rest is done, at this rate."""
 
     def __str__(self) -> str:
         return f"{self.step} {self.items:,} ({', '.join([self.pace, *self.ahead])})"
 
     @property
     def pace(self) -> str:
-        """The rate in words."""
+        """The rate as text."""
         return f"{self.rate:,.0f}/s" if self.rate >= 10 else f"{self.rate:.2g}/s"
 
     @property
     def ahead(self) -> list[str]:
-        """What is known of the rest, in words."""
+        """The finished share and the time left as text, if known."""
         if self.done is None or self.left is None:
             return []
         return [f"{self.done:.0%}".replace("%", " %"), f"{_clock(self.left)} left"]
@@ -60,7 +60,7 @@ def _clock(seconds: float) -> str:
 
 
 class Pace:
-    """Which steps are at work and how fast, from one look at the counters to the next.
+    """Which steps are busy and how fast, from one reading of the counters to the next.
 
     >>> pace = Pace(clock=iter([0.0, 2.0]).__next__)
     >>> pace.busy(Counter())
@@ -76,9 +76,9 @@ class Pace:
         self._before = clock()
 
     def busy(self, counters: Counter[Key], entered: Mapping[str, int] | None = None) -> list[Busy]:
-        """The steps that have moved lately or are half done; rates since each began.
+        """The steps that have moved lately or are not finished, with the rate since each began.
 
-        `entered` is what each has to do, as far as it is known.
+        `entered` is the number of elements that each has to process, as far as it is known.
         """
         now = self._clock() if self._moved or counters else self._before
         items = _items(counters)
@@ -98,7 +98,7 @@ class Pace:
 
 
 def _items(counters: Counter[Key]) -> Counter[str]:
-    """What came in, or for a source what came out, per step."""
+    """Per step, the elements that came in; for a source, those that came out."""
     items: Counter[str] = Counter()
     for (step, pattern, name), count in counters.items():
         if name == "in" or (name == "out" and (step, pattern, "in") not in counters):
@@ -107,7 +107,7 @@ def _items(counters: Counter[Key]) -> Counter[str]:
 
 
 def _shares(counters: Counter[Key], items: Counter[str], entered: Mapping[str, int]) -> dict[str, float]:
-    """How much is done: of sources what they have read of what there was, of other steps the elements that had come."""
+    """The finished share of each step: of a source, what it has read; of other steps, the elements processed."""
     shares = {step: items[step] / number for step, number in entered.items() if number}
     units: dict[str, Counter[str]] = {READ: Counter(), TO_READ: Counter()}
     for (step, namespace, name), count in counters.items():
@@ -119,7 +119,7 @@ def _shares(counters: Counter[Key], items: Counter[str], entered: Mapping[str, i
 
 @contextmanager
 def watched(console: Console, counts: Counts) -> Iterator[None]:
-    """Shows how far a run is, as long as it goes on."""
+    """Shows the progress of a run while it goes on."""
     if console.quiet:
         yield
         return
@@ -144,12 +144,12 @@ def _on_terminal(console: Console, counts: Counts, over: threading.Event) -> Non
             live.update(Group(bar, steps) if steps.row_count else bar, refresh=True)
 
 
-def _steps(at_work: list[Busy]) -> Table:
-    """A line per step."""
+def _steps(busy_steps: list[Busy]) -> Table:
+    """A line per busy step."""
     table = Table(box=None, pad_edge=False, show_header=False)
     for justify in ("left", "right", "right", "left", "right", "right"):
         table.add_column(justify=justify, no_wrap=True)  # type: ignore[arg-type]
-    for busy in at_work:
+    for busy in busy_steps:
         known = [ProgressBar(1, busy.done, 20), *busy.ahead] if busy.ahead else []
         table.add_row(Text(f"  {busy.step}"), f"{busy.items:,}", busy.pace, *known)
     return table

@@ -1,4 +1,4 @@
-"""The queues of a pipeline: told apart, checked and looked at before a run."""
+"""Checks of a pipeline's queues before it runs."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -12,13 +12,13 @@ __all__ = ["Named", "check_queues", "drawing", "is_idle", "messages_of", "prepar
 
 _LOG = logging.getLogger(__name__)
 _DRAWING = ContextVar("drawing", default=False)
-#: What a queue is called where it is complained of, such as --input, and its URI.
+#: The option that names a queue, such as --input, and the queue's URI.
 Named = tuple[str, str]
 
 
 @contextmanager
 def drawing() -> Iterator[None]:
-    """Pipelines are only built, to be looked at or to run elsewhere: queues are neither asked nor made."""
+    """Inside, pipelines are only built, to be shown or to run elsewhere: queues are neither read nor created."""
     token = _DRAWING.set(True)
     try:
         yield
@@ -67,7 +67,7 @@ def _check_stream(reads: Sequence[Named], writes: Sequence[Named]) -> None:
 
 
 def prepared(uri: str) -> str:
-    """Makes sure that a queue of our own can be read before anything was written to it."""
+    """Creates a queue, so that it can be read before anything was written to it; returns its URI."""
     if _DRAWING.get():
         return uri
     writer = open_queue(uri).writer()
@@ -79,7 +79,7 @@ def prepared(uri: str) -> str:
 
 
 def is_idle(*uris: str) -> bool:
-    """Whether there is nothing new in any of these queues; says so if it is."""
+    """Whether none of these queues has anything new; logs it if so."""
     if _DRAWING.get():
         return False
     queues = [open_queue(uri) for uri in uris]
@@ -91,7 +91,7 @@ def is_idle(*uris: str) -> bool:
 
 
 def messages_of(uri: str) -> Iterator[Message]:
-    """What there is to read in a queue now, without a pipeline; nothing is committed. Raises UnreadableError."""
+    """The messages to read in a queue now, without a pipeline and without a commit. Raises UnreadableError."""
     if _DRAWING.get():
         return
     queue = open_queue(uri)

@@ -186,7 +186,7 @@ class _Watched:
                 result = self._result = self._pipeline.run()
                 options = self._pipeline.options
                 if _template(options) or options.view_as(StandardOptions).no_wait_until_finish:
-                    self._screen.say(f"submitted to {self._runner}; it goes on by itself")
+                    self._screen.say(f"submitted to {self._runner}, which goes on without this process")
                     return 0
                 self._counts.follow(lambda: counters_of(result, self._pipeline))
                 state = result.wait_until_finish()

@@ -1,4 +1,4 @@
-"""What people see of a run."""
+"""The terminal during a run."""
 
 import logging
 import sys
@@ -18,25 +18,25 @@ _TRACE = "Traceback (most recent call last)"
 
 
 class Screen:
-    """Results go to the standard output, complaints to the standard error; quiet leaves the complaints."""
+    """Writes results to standard output and errors to standard error; `quiet` leaves only the errors."""
 
     def __init__(self, quiet: bool = False, traces: bool = False) -> None:
         self.quiet, self.traces, self.for_good = quiet, traces, False
         self.counted = Balance(())
-        width = None if sys.stdout.isatty() else 140  # A file has room.
+        width = None if sys.stdout.isatty() else 140  # A file has no width.
         self.out = Console(quiet=quiet, highlight=False, soft_wrap=True, width=width)
         self._error = Console(stderr=True, highlight=False, soft_wrap=True)
 
     def say(self, text: str) -> None:
-        """A line for people."""
+        """Prints a line."""
         self.out.print(text, markup=False)
 
     def complain(self, text: str) -> None:
-        """A line about something wrong."""
+        """Prints a line about an error."""
         self._error.print(text, markup=False)
 
     def balance(self, balance: Balance, so_far: bool = False) -> None:
-        """One line per step that had something to do."""
+        """Prints one line per step."""
         table = Table(box=None, pad_edge=False, header_style="bold")
         table.add_column("step", no_wrap=True)
         for name in ("in", "out", "dropped", "dead", "duplicates"):
@@ -45,30 +45,30 @@ class Screen:
         for step in balance.steps:
             table.add_row(*_cells(step), style="red" if step.missing else None)
         self.out.print(table)
-        if so_far:  # What is on its way between two steps is in neither.
+        if so_far:  # Elements between two steps are counted by neither.
             return
         interim = ", ".join(step.label for step in balance.steps if step.interim)
         if interim:
-            self.complain(f"the runner gave no final counters of {interim}; what is shown is from before the end")
+            self.complain(f"the runner reported no final counters of {interim}; those shown were read before the end")
         where = "every step" if not interim else "every other step"
         closed = f"balance: in = out + dropped + dead + duplicates at {where}"
         self.say(closed if balance.closes else "balance: open")
 
     def places(self, places: Mapping[str, str]) -> None:
-        """Where the results lie."""
+        """Prints where the results are."""
         width = max(map(len, places), default=0)
         for name, place in places.items():
             self.say(f"{name:<{width}}  {place}")
 
     @contextmanager
     def logging(self) -> Iterator[None]:
-        """Our own news as plain lines, warnings of others as such; Beam's traces only if wanted.
+        """Shows our own log records as plain lines and others' warnings as such, without Beam's tracebacks.
 
-        With `for_good` they stay away: workers that were given up have some to tell until this process has ended.
+        With `for_good` tracebacks stay hidden afterwards: abandoned workers log them until this process ends.
         """
         ours = logging.getLogger("beam_patterns")
-        news = _Lines(self)
-        ours.addHandler(news)
+        lines = _Lines(self)
+        ours.addHandler(lines)
         level, ours.propagate = ours.level, False
         ours.setLevel(logging.WARNING if self.quiet else logging.INFO)
         handlers = logging.getLogger().handlers
@@ -78,7 +78,7 @@ class Screen:
         stderr, of_threads = sys.stderr, threading.excepthook
         if not self.traces:
             sys.stderr = _Sieve(stderr)
-            threading.excepthook = _ignore  # Connections to a runner that is gone; the run itself says why.
+            threading.excepthook = _ignore  # Connections to a runner that is gone; the run itself reports why.
         try:
             yield
         finally:
@@ -86,13 +86,13 @@ class Screen:
                 sys.stderr, threading.excepthook = stderr, of_threads
                 for handler in handlers:
                     handler.removeFilter(hush)
-            ours.removeHandler(news)
+            ours.removeHandler(lines)
             ours.setLevel(level)
             ours.propagate = True
 
 
 class _Sieve:
-    """A standard error without traces: Beam's worker prints each failure there, besides logging and raising it."""
+    """A standard error without tracebacks: Beam's worker prints each failure there, besides logging and raising it."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream, self._in_trace = stream, False
@@ -112,8 +112,8 @@ class _Lines(logging.Handler):
         self._screen = screen
 
     def emit(self, record: logging.LogRecord) -> None:
-        tell = self._screen.complain if record.levelno >= logging.WARNING else self._screen.say
-        tell(record.getMessage())
+        show = self._screen.complain if record.levelno >= logging.WARNING else self._screen.say
+        show(record.getMessage())
 
 
 def _cells(step: Step) -> tuple[str, ...]:
@@ -124,7 +124,7 @@ def _cells(step: Step) -> tuple[str, ...]:
 
 
 def _no_traces(record: logging.LogRecord) -> bool:
-    """The run's error is said in one sentence at the end; Beam logs it with its trace before."""
+    """The error of a run is shown in one sentence at the end; Beam logs it with its traceback before."""
     return not (record.exc_info or _TRACE in record.getMessage())
 
 

@@ -98,7 +98,7 @@ def test_an_answer_that_is_neither_true_nor_false_is_a_dead_letter(place: Place)
         ({"where": ""}, "missing --where; write for instance --where 'item.email_opt_in && "),
         ({"were": "item.ok"}, "unknown parameter --were; did you mean --where?"),
         ({"input": "sqlite:///q.db?topic=users"}, "--input: 'sqlite:///q.db?topic=users' names no group, under which"),
-        ({"input": "/videos/*.mp4"}, "--input: '/videos/*.mp4' means files as such, not messages in them"),
+        ({"input": "/videos/*.mp4"}, "--input: '/videos/*.mp4' names files as items, not messages"),
         ({"output": "amqp://h/q"}, "--output: the queue amqp://h/q starts with amqp://, which is none of"),
         (
             {"output": "sqlite:///q.db?topic=users"},

@@ -312,7 +312,7 @@ output: {{out: Out, commit: Commit}}""")
         ),
         (
             "{type: Dedupe, config: {key: item.id, within: soon}}",
-            "Dedupe: within: 'soon' is no span of time, such as 90s, 15m or 12h",
+            "Dedupe: within: 'soon' is not a duration, such as 90s, 15m or 12h",
         ),
         (
             "{type: Copier, config: {branches: here}}",

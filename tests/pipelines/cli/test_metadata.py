@@ -68,7 +68,7 @@ def test_an_option_becomes_a_parameter_of_its_type() -> None:
         "groupName": "Queues",
         "paramType": "TEXT",
         "isOptional": False,
-        "regexes": ["^(kafka|pubsub|gs|https?)://.+$"],
+        "regexes": ["^(gs|http|https|kafka|pubsub)://.+$"],
     }
     assert parameters["mode"]["enumOptions"] == [{"value": "fast", "label": "Fast"}, {"value": "safe", "label": "Safe"}]
     assert parameters["within"]["regexes"] == [r"^(\d+(\.\d+)?[smhd])?$"]
@@ -114,7 +114,7 @@ def test_a_pipeline_that_ends_refuses_to_stream() -> None:
     class Ends(Example):
         streams = False
 
-    with pytest.raises(ValueError, match=r"^--streaming: this pipeline is done when everything is read"):
+    with pytest.raises(ValueError, match=r"^--streaming: this pipeline ends when everything has been read"):
         Ends.parse(["--source=memory://a", "--streaming"])
 
 

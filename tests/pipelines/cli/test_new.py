@@ -111,5 +111,7 @@ def test_a_file_that_is_no_module_of_its_own_is_one_sentence(
 
 def test_the_options_refuse_to_write_where_they_read() -> None:
     given = ["--input=memory://a?group=g", "--output=memory://a", "--dead_letters=memory://b"]
-    with pytest.raises(ValueError, match=r"^--output would be written to memory://a, from which --input is read$"):
+    with pytest.raises(
+        ValueError, match=r"^--output would be written to memory://a, from which --input is read; use another queue$"
+    ):
         MyFlowOptions.parse(given)

@@ -46,7 +46,7 @@ def test_lines_are_published_peeked_at_and_counted_and_stay(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     uri = orders(tmp_path)
-    assert Said(capsys, "create", uri).out == [f"{uri} is there"]
+    assert Said(capsys, "create", uri).out == [f"{uri} exists"]
     type_in(monkeypatch, b"one\ntwo\r\n\xff\n")
     assert Said(capsys, "publish", uri).out == [f"3 messages written to {uri}"]
     assert Said(capsys, "peek", uri, "-n", "2").values == ["one", "two"]
@@ -109,7 +109,11 @@ def test_listening_shows_each_message_once_and_moves_the_group(
     ("arguments", "code", "sentence"),
     [
         (["peek", "carrier://pigeon"], 2, "the queue carrier://pigeon starts with carrier://, which is none of"),
-        (["listen", "/data/in.jsonl"], 1, "the queue /data/in.jsonl keeps no positions, so nobody can follow it"),
+        (
+            ["listen", "/data/in.jsonl"],
+            1,
+            "the queue /data/in.jsonl keeps no positions, so it can't be followed; read it as a whole",
+        ),
         (["copy", "/data/*.jsonl", "/data/a.jsonl"], 2, "/data/a.jsonl is the queue that is read; copy into another"),
         (["lag", "/data/in.jsonl"], 1, "the queue /data/in.jsonl has no offsets to be behind"),
         (["count", "sqlite:///nowhere/q.db?topic=a&group=b"], 1, "/nowhere/q.db"),
@@ -175,7 +179,7 @@ def test_a_kafka_topic_is_made_as_the_uri_says_and_a_different_one_is_left_as_it
     topic = f"made-{uuid.uuid4().hex}"
     uri = kafka.uri(topic, partitions="3", replication="1", **{"retention.ms": "86400000"})
     for _ in range(2):  # A second time it is there already.
-        assert Said(capsys, "create", uri).out == [f"{uri} is there"]
+        assert Said(capsys, "create", uri).out == [f"{uri} exists"]
     assert Said(capsys, "create", kafka.uri(topic)).code == 0
     assert Said(capsys, "lag", kafka.uri(topic, group="g")).out == ["lag\t0"]
 

@@ -33,7 +33,7 @@ def test_what_is_given_stays() -> None:
 
 
 def test_a_stream_without_checkpoints_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"--checkpointing_interval: 0 means no checkpoints, .*; give milliseconds"):
+    with pytest.raises(ValueError, match=r"--checkpointing_interval: 0 turns checkpoints off, .*; give milliseconds"):
         make_stream_live("FlinkRunner", options("--checkpointing_interval=0"))
 
 
@@ -56,7 +56,7 @@ def test_a_job_server_that_does_not_answer_is_one_sentence(
     flags = [*toy.arguments(runner="PortableRunner"), "--streaming", f"--job_endpoint={endpoint}"]
     assert toy.run(flags) == 2
     assert capsys.readouterr().err.splitlines() == [
-        f"--job_endpoint: no job server answers at {endpoint}; is it running?"
+        f"--job_endpoint: no answer from a job server at {endpoint}; is it running?"
     ]
 
 

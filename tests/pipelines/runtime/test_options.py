@@ -48,18 +48,18 @@ def test_options_of_the_runner_are_passed_on() -> None:
     [
         (["--copies=2"], "missing --source; write for instance --source memory://things"),
         (["--source=memory://a", "--sauce=b"], "unknown parameter --sauce; did you mean --source?"),
-        (["--source=memory://a", "--zzz"], "unknown parameter --zzz; --help lists what there is"),
-        (["--source=memory://a", "stray"], "unknown parameter stray; --help lists what there is"),
+        (["--source=memory://a", "--zzz"], "unknown parameter --zzz; --help lists all parameters"),
+        (["--source=memory://a", "stray"], "unknown parameter stray; --help lists all parameters"),
         (["--source=memory://a", "--cop=2"], "unknown parameter --cop; did you mean --copies?"),
         (
             ["--source=memory://a", "--copies=two"],
             "--copies: 'two' is not a whole number, write for instance --copies 2",
         ),
         (["--source=memory://a", "--share=x"], "--share: 'x' is not a number, write for instance --share 0.5"),
-        (["--source=memory://a", "--within=7"], "--within: '7' is no span of time, write for instance --within 7d"),
-        (["--source=memory://a", "--mode=slow"], "--mode: 'slow' is none of fast, safe"),
-        (["--source=memory://a", "--name=A1"], "--name: 'A1' has another form than abc"),
-        (["--source=memory://a", "--password=S3CRET"], "--password: the given value has another form than ..."),
+        (["--source=memory://a", "--within=7"], "--within: '7' is not a duration, write for instance --within 7d"),
+        (["--source=memory://a", "--mode=slow"], "--mode: 'slow' is not one of fast, safe"),
+        (["--source=memory://a", "--name=A1"], "--name: 'A1' does not have the form of abc"),
+        (["--source=memory://a", "--password=S3CRET"], "--password: the given value does not have the form of ..."),
         (
             ["--source=memory://a", "--loud=maybe"],
             "--loud: 'maybe' is neither true nor false, write for instance --loud true",
@@ -76,7 +76,7 @@ def test_a_mistake_is_one_sentence_that_shows_the_value_and_the_fix(arguments: l
 
 
 def test_files_as_such_are_refused_where_messages_are_wanted() -> None:
-    with pytest.raises(ValueError, match=r"^--source: '/data/\*.mp4' means files as such, not messages in them"):
+    with pytest.raises(ValueError, match=r"^--source: '/data/\*.mp4' names files as items, not messages"):
         Example.parse(["--source", "/data/*.mp4"])
 
 

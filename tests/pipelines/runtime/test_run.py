@@ -127,8 +127,8 @@ def test_wrong_options_are_exit_code_2(capsys: pytest.CaptureFixture[str]) -> No
     assert capsys.readouterr().err.splitlines() == [
         "missing --sink; write for instance --sink memory://b",
         "unknown parameter --moode; did you mean --mood?",
-        "--streaming: the DirectRunner reads what is there and ends; take --runner PrismRunner, FlinkRunner or "
-        "DataflowRunner to go on for ever",
+        "--streaming: the DirectRunner reads what is there and ends; use --runner PrismRunner, FlinkRunner or "
+        "DataflowRunner for a run without end",
     ]
 
 
@@ -147,7 +147,8 @@ def test_an_unknown_runner_starts_nothing(runner: str, said: str, capsys: pytest
 
 def rows_on_prism(**how: object) -> list[list[str]]:
     """What a good run of the toy shows, word by word."""
-    code = f"import sys; from tests.pipelines import toy; sys.exit(toy.run([*toy.arguments(**{how}), *sys.argv[1:]]))"
+    run_toy = f"sys.exit(toy.run([*toy.arguments(**{how}), *sys.argv[1:]]))"
+    code = f"import sys; from tests.pipelines.runtime import toy; {run_toy}"
     command = [sys.executable, "-c", code, "--runner=PrismRunner", f"--prism_location={prism.build()}"]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert run.returncode == 0, run.stderr
@@ -170,7 +171,8 @@ def test_what_prism_forgets_to_count_is_in_the_balance_all_the_same() -> None:
 
 @pytest.mark.parametrize("runner", ["DirectRunner", pytest.param("PrismRunner", marks=pytest.mark.integration)])
 def test_ctrl_c_ends_a_run_with_its_balance_so_far_and_one_sentence(tmp_path: Path, runner: str) -> None:
-    code = "import sys; from tests.pipelines import toy; sys.exit(toy.run(toy.arguments(count=2000) + sys.argv[1:]))"
+    run_toy = "sys.exit(toy.run(toy.arguments(count=2000) + sys.argv[1:]))"
+    code = f"import sys; from tests.pipelines.runtime import toy; {run_toy}"
     command = [sys.executable, "-c", code, f"--mood=slow {tmp_path / 'started'}", f"--sink={tmp_path}/out/even.jsonl"]
     command += [f"--runner={runner}", *([f"--prism_location={prism.build()}"] if runner == "PrismRunner" else [])]
     (tmp_path / "out").mkdir()
