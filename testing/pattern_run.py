@@ -13,7 +13,7 @@ from beam_patterns.transforms.extend import GuardedPattern
 
 from .collect import Collect
 
-__all__ = ["Outputs", "Report", "run_pattern"]
+__all__ = ["Outputs", "run_pattern"]
 
 
 class Outputs(Mapping[Any, list[Any]]):
@@ -56,22 +56,22 @@ def run_pattern(
             ReadFromQueue or TestStream can replace a list.
         make: creates the pipeline; its runner must work in this process.
     """
-    p = make()
-    seen, collect_dead = dict[Any, Collect](), Collect()
-    with ErrorHandler("Dead" >> (DeadLetters() | "CollectDead" >> collect_dead)) as dead:
-        _ = p | "NoError" >> beam.Create([], reshuffle=False) | "Handled" >> Report(dead)
-        guarded = isinstance(transform, GuardedPattern) and transform._handler is None
-        step = transform.with_error_handler(dead) if guarded else transform
-        for name, output in _named(_inputs(p, items) | step).items():
-            seen[name] = Collect()
-            _ = output | f"Collect {name}" >> seen[name]
+    p, handler = make(), _Errors(None)
+    seen, dead = dict[Any, Collect](), Collect()
+    guarded = isinstance(transform, GuardedPattern) and transform._handler is None
+    step = transform.with_error_handler(handler) if guarded else transform
+    for name, output in _named(_inputs(p, items) | step).items():
+        seen[name] = Collect()
+        _ = output | f"Collect {name}" >> seen[name]
+    if handler.reported:
+        _ = tuple(handler.reported) | beam.Flatten() | DeadLetters() | "CollectDead" >> dead
     result = p.run()
     result.wait_until_finish()
     counters = dict[tuple[str, str], int]()
     for (_, owner, name), number in counters_of(result, p).items():
         counters[owner, name] = counters.get((owner, name), 0) + number
     lists = {name: collect.elements for name, collect in seen.items()}
-    return Outputs(lists, collect_dead.elements, Balance.of(result, p), counters)
+    return Outputs(lists, dead.elements, Balance.of(result, p), counters)
 
 
 def _inputs(p: beam.Pipeline, items: Any) -> Any:
@@ -95,13 +95,12 @@ def _named(outputs: Any) -> dict[Any, PCollection]:
     return dict(outputs) if isinstance(outputs, dict) else dict(enumerate(outputs))
 
 
-class Report(beam.PTransform):
-    """Gives an error handler a PCollection of errors: it needs at least one, and not every transform has errors."""
+class _Errors(ErrorHandler):
+    """Collects what patterns report: unlike Beam's own, also nothing."""
 
-    def __init__(self, handler: ErrorHandler) -> None:
-        super().__init__()
-        self._handler = handler
+    def __init__(self, consumer: Any) -> None:
+        super().__init__(consumer)
+        self.reported = list[PCollection]()
 
-    def expand(self, errors: PCollection) -> PCollection:
-        self._handler.add_error_pcollection(errors)
-        return errors
+    def add_error_pcollection(self, pcoll: PCollection) -> None:
+        self.reported.append(pcoll)

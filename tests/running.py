@@ -11,7 +11,6 @@ from apache_beam.transforms.error_handling import ErrorHandler
 from apache_beam.typehints import List
 
 from beam_patterns.testing.collect import Collect
-from beam_patterns.testing.pattern_run import Report
 from beam_patterns.transforms import DeadLetters
 from beam_patterns.transforms.balance import counters_of
 
@@ -35,6 +34,18 @@ class Run:
 
     def __getitem__(self, name: str) -> list[Any]:
         return self._outputs[name].elements
+
+
+class Report(beam.PTransform):
+    """Gives an error handler a PCollection of errors: it needs at least one, and not every transform has errors."""
+
+    def __init__(self, handler: ErrorHandler) -> None:
+        super().__init__()
+        self._handler = handler
+
+    def expand(self, errors: PCollection) -> PCollection:
+        self._handler.add_error_pcollection(errors)
+        return errors
 
 
 class Lists(beam.PTransform):
