@@ -1,11 +1,11 @@
-"""The work_queue pipeline on Flink: four slots against one, on work that waits 50 ms.
+"""The work_queue pipeline on Flink: four slots against one, with work that waits 50 ms.
 
     python -m bench.flink_scale [--items 1200]
 
-Each item is posted to a service that answers after 50 ms. First a cluster of one TaskManager with one slot, then one of
-two TaskManagers with two slots each, where --workers gives a TaskManager a worker for each of its slots. A throughput
-is that of the answers between the first and the last, so that starting a job, which takes seconds, is not in it. The
-claim: four slots do at least 3.5 times as much as one.
+Each item is posted to a service that answers after 50 ms. First a cluster of one TaskManager with one slot, then one
+of two TaskManagers with two slots each, where --workers gives a TaskManager a worker for each of its slots. The
+throughput is counted from the first answer to the last, so it leaves out the start of the job, which takes seconds.
+The claim: four slots do at least 3.5 times as much as one.
 """
 
 import argparse
@@ -25,7 +25,7 @@ WAIT = 0.05
 
 
 class Service(ThreadingHTTPServer):
-    """Takes its time, and remembers when it answered."""
+    """Answers after a while, and records when."""
 
     daemon_threads, request_queue_size = True, 64
 
@@ -35,7 +35,7 @@ class Service(ThreadingHTTPServer):
 
     @property
     def throughput(self) -> float:
-        """Answers a second."""
+        """Answers per second."""
         return (len(self.answered) - 1) / (max(self.answered) - min(self.answered))
 
 
@@ -57,7 +57,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def serving() -> Iterator[Service]:
-    """A service."""
+    """A running service."""
     with Service() as service:
         threading.Thread(target=service.serve_forever, daemon=True).start()
         yield service
@@ -65,7 +65,7 @@ def serving() -> Iterator[Service]:
 
 
 def throughput(items: int, task_managers: int, slots: int) -> float:
-    """Items a second."""
+    """Items per second on a cluster of this size."""
     with TemporaryDirectory() as folder, serving() as service, flink.running(task_managers, slots) as cluster:
         topic = f"sqlite://{folder}/queues.db?topic="
         writer = open_queue(f"{topic}items").writer()

@@ -1,12 +1,11 @@
-"""What Kafka to Kafka costs: filter and split against a loop written by hand over the same client.
+"""Kafka to Kafka: filter and split against a hand-written loop over the same client.
 
     python bench/kafka_flow.py [--records 5000000] [--rounds 3] [--client confluent] [--contestants loop,FnApiRunner:2]
 
-JSON records of about 180 bytes, lz4, in 4 partitions; 40 % are kept and split into two topics. A broker is started for
-the measurement; each contestant runs in a process of its own, in turn, and ratios compare medians. FnApiRunner:2 is
-FnApiRunner with two worker processes, which a loop written by hand does not get for one more option.
-Wanted: at least 0.8 of the loop and 2.5 times bytewax with confluent-kafka, 0.9 of the loop with kafka-python, 0.45 on
-Prism.
+JSON records of about 180 bytes, lz4, in 4 partitions; 40 % are kept and split into two topics. The bench starts a
+broker; each contestant runs in its own process, in turn, and ratios compare medians. FnApiRunner:2 is FnApiRunner
+with two worker processes, which for a hand-written loop takes more than an option. The claims: at least 0.8 of the
+loop and 2.5 times bytewax with confluent-kafka, 0.9 of the loop with kafka-python, 0.45 on Prism.
 """
 
 import argparse
@@ -33,17 +32,17 @@ KEPT = 0.4
 
 
 def opted_in(user: dict[str, Any]) -> bool:
-    """Two of five."""
+    """True for two of five."""
     return user["opt_in"]
 
 
 def wants_email(user: dict[str, Any]) -> bool:
-    """Half of them."""
+    """True for half of them."""
     return user["channel"] == "email"
 
 
 def record(n: int) -> Message:
-    """About 180 bytes."""
+    """A message of about 180 bytes."""
     return Message(
         b'{"user":"user-%09d","opt_in":%s,"channel":"%s","name":"Ann Example","city":"Springfield","address":'
         b'"%d Evergreen Terrace","signed_up":"2026-01-31T12:00:00Z","score":%d}'
@@ -53,7 +52,7 @@ def record(n: int) -> Message:
 
 
 def loop_confluent(servers: str, source: str, email: str, sms: str) -> None:
-    """As one would write it who knows the client."""
+    """As an expert in the client would write it."""
     from confluent_kafka import Consumer, Producer, TopicPartition
 
     consumer = Consumer(
@@ -110,7 +109,7 @@ def loop_kafka_python(servers: str, source: str, email: str, sms: str) -> None:
     places = [TopicPartition(source, p) for p in range(4)]
     ends = consumer.end_offsets(places)
     consumer.assign(places)
-    consumer.seek_to_beginning(*places)  # Not where an earlier round left the group.
+    consumer.seek_to_beginning(*places)  # Earlier rounds have moved the group's position.
     remaining = sum(ends.values())
     while remaining:
         for messages in consumer.poll(100, max_records=10_000).values():
@@ -124,7 +123,7 @@ def loop_kafka_python(servers: str, source: str, email: str, sms: str) -> None:
 
 
 def ours(servers: str, source: str, email: str, sms: str, *flags: str) -> None:
-    """The patterns."""
+    """The same with the patterns."""
     uri = f"kafka://{servers}/"
     with beam.Pipeline(options=PipelineOptions(list(flags))) as p:
         users = p | ReadFromQueue(f"{uri}{source}?group=to-{email}")
@@ -137,7 +136,7 @@ def ours(servers: str, source: str, email: str, sms: str, *flags: str) -> None:
 
 
 def contest(name: str, topics: list[str]) -> None:
-    """In a process of its own: runs one contestant and says what it took, without the imports, as bytewax does."""
+    """Runs one contestant, in this process, and prints what it took without the imports, as bytewax does."""
     chosen = os.environ.get("BEAM_PATTERNS_KAFKA_CLIENT", "confluent")
     importlib.import_module({"confluent": "confluent_kafka", "kafka-python": "kafka"}[chosen])
     if name != "loop":
@@ -164,7 +163,7 @@ def contest(name: str, topics: list[str]) -> None:
 
 
 def bytewax() -> Path:
-    """The Python of an environment of its own, made once, that has bytewax."""
+    """The Python of a separate environment with bytewax, created once."""
     folder = CACHE / "bytewax-0.21.1"
 
     def make() -> None:
@@ -177,7 +176,7 @@ def bytewax() -> Path:
 
 
 def measure(name: str, cluster: kafka.Cluster, source: str, records: int) -> dict[str, float]:
-    """Into new topics, whose contents are counted."""
+    """Runs a contestant in its own process with new topics, and counts what it wrote."""
     email, sms = cluster.topic(4), cluster.topic(4)
     topics = [cluster.servers, source, email, sms]
     command = [sys.executable, __file__, "--contestant", name, "--topics", *topics]
@@ -190,7 +189,7 @@ def measure(name: str, cluster: kafka.Cluster, source: str, records: int) -> dic
 
 
 def fill(cluster: kafka.Cluster, records: int) -> str:
-    """The source topic."""
+    """Creates and fills the source topic."""
     source = cluster.topic(4)
     writer = open_queue(cluster.uri(source)).writer()
     for start in range(0, records, 10_000):
@@ -201,7 +200,7 @@ def fill(cluster: kafka.Cluster, records: int) -> str:
 
 
 def main() -> None:
-    """Measures and prints."""
+    """Runs all contestants in turn and prints their rates."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--records", type=int, default=5_000_000)
     parser.add_argument("--rounds", type=int, default=3)
@@ -228,7 +227,7 @@ def main() -> None:
         shares = (f"{median[other] / median[name]:4.2f} of {other}  " for other in others)
         print(
             f"{arguments.client:13s}{name:13s}{rate:9,.0f} records/s  {''.join(shares)}"
-            f"{cpu / arguments.records * 1e6:5.2f} µs CPU a record  peak {peak:,.0f} MB"
+            f"{cpu / arguments.records * 1e6:5.2f} µs CPU per record  peak {peak:,.0f} MB"
         )
     return None
 

@@ -1,15 +1,15 @@
-"""What the thumbnail pipeline adds to its work: 20 videos, against a bare PyAV loop in two processes.
+"""The overhead of the thumbnail pipeline: 20 videos, against a bare PyAV loop in two processes.
 
     python -m bench.thumbnails [--videos 20] [--seconds 60] [--rounds 3]
 
-The videos are copies of one that is made first, long enough that each keeps a process busy for most of a second and one
-video more or less at the end does not decide. Without options all of it takes about two minutes on two free cores.
+The videos are copies of a generated one, long enough to keep a process busy for most of a second, so that the last
+video does not decide. With the default options the bench takes about two minutes on two idle cores.
 
-Both make the same pictures with the same function. Each of the bare processes gets half of the videos and does nothing
-else; the pipeline has its work queue, done checks, dead letters and counters. They take turns in one run, medians are
-compared, from the first video's beginning to the last one's end, so that processes have started, but the pipeline's
-workers still import PyAV with their first video. The time of the whole pipeline, its start included, is shown beside.
-The claim: at least 0.9 of the loop's throughput.
+Both make the same pictures with the same function. Each of the bare processes gets half of the videos and does
+nothing else; the pipeline has its work queue, done checks, dead letters and counters. They take turns, and medians
+are compared, from the start of the first video to the end of the last one: processes have started by then, but the
+pipeline's workers still import PyAV with their first video. The time of the whole pipeline, with its start, is
+printed too. The claim: at least 0.9 of the loop's throughput.
 """
 
 import argparse
@@ -37,7 +37,7 @@ _SPANS: list[str] = []
 
 
 class Timed(Thumbnailer):
-    """The pipeline's own worker, which also says when it began and ended, on the clock that all processes share."""
+    """The pipeline's own worker; its result is the start and the end, on the clock that all processes share."""
 
     def __call__(self, video: str) -> str:
         began = time.monotonic()
@@ -54,13 +54,13 @@ def _fail(letter: DeadLetter) -> None:
 
 
 def makespan(spans: Iterable[str]) -> float:
-    """From the first beginning to the last end."""
+    """Seconds from the first start to the last end."""
     times = [tuple(map(float, span.split())) for span in spans]
     return max(ended for _, ended in times) - min(began for began, _ in times)
 
 
 def loop(videos: Path, output: Path) -> tuple[float, float]:
-    """Two bare processes: each imports this module, waits for the word, and works through its half."""
+    """Two bare processes: each imports this module, waits for the start, and works through its half."""
     started = time.monotonic()
     code = "import sys; from bench.thumbnails import bare; bare(sys.argv[1], sys.argv[2], sys.argv[3:])"
     names = sorted(map(str, videos.iterdir()))
@@ -77,7 +77,7 @@ def loop(videos: Path, output: Path) -> tuple[float, float]:
 
 
 def bare(videos: str, output: str, names: list[str]) -> None:
-    """What a bare process does."""
+    """The work of a bare process."""
     work = Timed(OutputFolders(videos, output), FRAMES, SIZE)
     __import__("av"), __import__("PIL.Image")
     print("ready", flush=True)
@@ -128,6 +128,6 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    from bench.thumbnails import main as imported  # Not from __main__, whose functions would travel by value.
+    from bench.thumbnails import main as imported  # Functions of __main__ would be pickled by value.
 
     imported(sys.argv[1:])

@@ -2,10 +2,10 @@
 
     python -m bench.work_queue [--rounds 1]
 
-400 items of 50 ms and 400 of 500 ms of CPU work on two processes, a round in about six minutes. Each item says when it
-began and ended; a contestant's time is from the first beginning to the last end, so pools have started. The ideal is
-two bare processes with half of the items each, in the same run. The claims: at most 1.10 of the ideal with 50 ms, 1.05
-with 500 ms.
+400 items of 50 ms and 400 of 500 ms of CPU work on two processes; a round takes about six minutes. Each item reports
+its start and end; a contestant's time is from the first start to the last end, when pools have started. The ideal is
+two bare processes with half of the items each, in the same run. The claims: at most 1.10 of the ideal with 50 ms,
+1.05 with 500 ms.
 """
 
 import argparse
@@ -26,7 +26,7 @@ _SPANS: list[tuple[float, float]] = []
 
 
 def spin(steps: int) -> tuple[float, float]:
-    """CPU work; when it began and ended, on the clock that all processes share."""
+    """Does CPU work; returns its start and end, on the clock that all processes share."""
     began, total = time.monotonic(), 0
     for number in range(steps):
         total += number * number
@@ -34,13 +34,13 @@ def spin(steps: int) -> tuple[float, float]:
 
 
 def makespan(spans: Iterable[tuple[float, float]]) -> float:
-    """From the first beginning to the last end."""
+    """Seconds from the first start to the last end."""
     spans = list(spans)
     return max(ended for _, ended in spans) - min(began for began, _ in spans)
 
 
 def ideal(items: int, steps: int) -> float:
-    """Two bare processes: each imports this module, waits for the word, and works through its half."""
+    """Two bare processes: each imports this module, waits for the start, and works through its half."""
     code = "import sys; from bench.work_queue import bare; bare(int(sys.argv[1]), int(sys.argv[2]))"
     command = [sys.executable, "-c", code, str(items // WORKERS), str(steps)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
@@ -54,26 +54,26 @@ def ideal(items: int, steps: int) -> float:
 
 
 def bare(items: int, steps: int) -> None:
-    """What a bare process does."""
+    """The work of a bare process."""
     print("ready", flush=True)
     sys.stdin.readline()
     print(makespan(spin(steps) for _ in range(items)))
 
 
 def executor(items: int, steps: int) -> float:
-    """concurrent.futures."""
+    """The same in a ProcessPoolExecutor."""
     with ProcessPoolExecutor(WORKERS, mp_context=get_context("spawn")) as pool:
         list(pool.map(spin, [1] * 4 * WORKERS))
         return makespan(pool.map(spin, [steps] * items))
 
 
 def keep(span: tuple[float, float]) -> None:
-    """FnApiRunner works in this process."""
+    """Keeps the result: FnApiRunner runs in this process."""
     _SPANS.append(span)
 
 
 def work_queue(items: int, steps: int) -> float:
-    """A pipeline on FnApiRunner."""
+    """The same in a pipeline on FnApiRunner."""
     _SPANS.clear()
     with beam.Pipeline("FnApiRunner") as p:
         _ = p | beam.Create([steps] * items) | WorkQueue(spin).with_workers(WORKERS) | beam.Map(keep)
@@ -81,7 +81,7 @@ def work_queue(items: int, steps: int) -> float:
 
 
 def steps_for(seconds: float) -> int:
-    """How many steps take so long on a free core."""
+    """The number of steps that take `seconds` on an idle core."""
     fastest = min(ended - began for began, ended in (spin(1_000_000) for _ in range(5)))
     return int(1_000_000 * seconds / fastest)
 
@@ -109,6 +109,6 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    from bench.work_queue import main as imported  # Not from __main__, whose functions would travel by value.
+    from bench.work_queue import main as imported  # Functions of __main__ would be pickled by value.
 
     imported(sys.argv[1:])
