@@ -16,24 +16,24 @@ from .servers import pubsub as pubsub_server
 
 
 def pytest_configure() -> None:
-    """Ctrl-C reaches the programs that tests start, even if the tests themselves run behind nohup."""
+    """Lets Ctrl-C reach the programs that tests start, even if the tests run under nohup."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Anyone's work source can be tested by the conformance tests: see test_work_queue_source.py."""
+    """Adds an option that points the conformance tests at any work source: see test_work_queue_source.py."""
     parser.addoption("--work-queue-source", metavar="URL", help="a work source, http://host:port/api/v1/items")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """A source of somebody's own is all that is tested then."""
+    """With --work-queue-source, collects only its conformance tests."""
     others = collection_path.suffix == ".py" and collection_path.name != "test_work_queue_source.py"
     return True if config.getoption("--work-queue-source") and others else None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Not even how ours is made."""
+    """With --work-queue-source, leaves out the tests of our own source."""
     if config.getoption("--work-queue-source"):
         items[:] = [item for item in items if "source" in getattr(item, "fixturenames", ())]
 
@@ -46,14 +46,14 @@ def prism_endpoint() -> Iterator[str]:
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """One process runs all tests of a file; those that use the Flink cluster say that they are one group."""
+    """Makes each file a group for one process, unless a test names its group, as those on the Flink cluster do."""
     if item.get_closest_marker("xdist_group") is None:
         item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
 
 
 @pytest.fixture(scope="session")
 def flink_shared() -> Iterator[flink.Shared]:
-    """What keeps the Flink cluster."""
+    """The shared Flink cluster, which is started at its first use."""
     shared = flink.Shared()
     yield shared
     shared.close()
@@ -67,14 +67,14 @@ def flink_cluster(flink_shared: flink.Shared) -> flink.Cluster:
 
 @pytest.fixture
 def flink_streams(flink_cluster: flink.Cluster) -> Iterator[flink.Cluster]:
-    """The same for streams, which a test leaves running."""
+    """The same for streams, which are cancelled after the test."""
     yield flink_cluster
     flink_cluster.cancel()
 
 
 @pytest.fixture(scope="session")
 def kafka() -> Iterator[kafka_server.Cluster]:
-    """A running Kafka broker, shared: make topics with `kafka.topic()`."""
+    """A running Kafka broker, shared: create topics with `kafka.topic()`."""
     with kafka_server.running() as cluster:
         yield cluster
 
@@ -103,14 +103,14 @@ def pubsub_service() -> Iterator[pubsub_server.Service]:
 
 @pytest.fixture
 def pubsub(pubsub_service: pubsub_server.Service, monkeypatch: pytest.MonkeyPatch) -> pubsub_server.Service:
-    """The running emulator, where this test's clients find it: make topics with `pubsub.topic()`."""
+    """The running emulator, set as the endpoint of this test's clients: create topics with `pubsub.topic()`."""
     monkeypatch.setenv("PUBSUB_EMULATOR_HOST", pubsub_service.endpoint)
     return pubsub_service
 
 
 @pytest.fixture(params=["FnApiRunner", pytest.param("Prism", marks=pytest.mark.integration)])
 def pipeline(request: pytest.FixtureRequest) -> Callable[..., beam.Pipeline]:
-    """Makes pipelines, on each runner: `with pipeline() as p`."""
+    """Creates pipelines, on each runner: `with pipeline() as p`."""
     if request.param == "FnApiRunner":
         return lambda *flags: beam.Pipeline("FnApiRunner", options=PipelineOptions(list(flags)))
     endpoint = request.getfixturevalue("prism_endpoint")
@@ -120,6 +120,6 @@ def pipeline(request: pytest.FixtureRequest) -> Callable[..., beam.Pipeline]:
 
 @pytest.fixture
 def streaming(prism_endpoint: str) -> Callable[[], beam.Pipeline]:
-    """Makes streaming pipelines, for TestStream: on Prism, since FnApiRunner has none."""
+    """Creates streaming pipelines, for TestStream: on Prism, because FnApiRunner has no TestStream."""
     flags = ["--runner=PortableRunner", f"--job_endpoint={prism_endpoint}", "--environment_type=LOOPBACK"]
     return lambda: beam.Pipeline(options=PipelineOptions([*flags, "--streaming"]))

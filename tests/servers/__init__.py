@@ -18,10 +18,10 @@ CACHE = Path(os.environ.get("BEAM_PATTERNS_SERVERS", Path.home() / ".cache" / "b
 
 
 def free_port() -> int:
-    """A port nobody listens on, of those that the system gives to no connection.
+    """A free port outside of the range from which the system takes ports for connections.
 
-    A client that asks for a server which is away tries so often that the system gives it, sooner or later, that very
-    port to ask from: it then reaches itself, and the server that comes back finds its port taken.
+    A client that keeps connecting to a stopped server would sooner or later get that very port for its own end: it
+    would connect to itself, and the server could not start again.
     """
     while True:
         port = 15_000 + secrets.randbelow(15_000)
@@ -31,9 +31,9 @@ def free_port() -> int:
 
 
 def need(tool: str) -> str:
-    """The path of a program that a server is made with.
+    """The path of a program that a server needs.
 
-    Without it the test is skipped, with that reason; where CI is set it fails, because a skipped component is untested.
+    Without it the test is skipped with that reason; with CI set it fails, because a skipped component is untested.
     """
     found = shutil.which(tool)
     if found is None:
@@ -42,7 +42,7 @@ def need(tool: str) -> str:
 
 
 def once(folder: Path, build: Callable[[], object]) -> None:
-    """Builds what belongs into a folder of the cache, unless that is done; processes that want it take turns."""
+    """Builds the content of a folder of the cache once; concurrent processes wait for each other."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -52,7 +52,7 @@ def once(folder: Path, build: Callable[[], object]) -> None:
 
 
 def wait_until(ready: Callable[[], bool], what: str, seconds: float = 180) -> None:
-    """Polls until something is so."""
+    """Polls a condition until it is true. Raises TimeoutError."""
     deadline = time.monotonic() + seconds
     while not ready():
         if time.monotonic() > deadline:
@@ -61,17 +61,17 @@ def wait_until(ready: Callable[[], bool], what: str, seconds: float = 180) -> No
 
 
 def listens(port: int) -> bool:
-    """Whether somebody accepts connections there."""
+    """Whether a server accepts connections on this port."""
     with socket.socket() as probe:
         probe.settimeout(1)
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def dies_with_parent(command: list[str]) -> list[str]:
-    """The command, which ends when the tests are killed, where the system is Linux.
+    """The command, changed to end when the tests are killed (on Linux).
 
-    It says so itself before it becomes the server. A `preexec_fn` would need a real fork, and in a process that has
-    used gRPC that fork can die of gRPC's own handlers before the server begins.
+    The process sets that itself before it becomes the server. A `preexec_fn` would need a real fork, and in a process
+    that has used gRPC that fork can die in gRPC's own handlers before the server starts.
     """
     if sys.platform != "linux":
         return command

@@ -1,4 +1,4 @@
-"""make servers: a Kafka broker and a Flink cluster for a person, until Ctrl-C, and what sends a pipeline there.
+"""make servers: runs a Kafka broker and a Flink cluster until Ctrl-C, and prints the options that lead there.
 
 python -m tests.servers --fetch fetches and builds everything that tests start, and starts nothing.
 """
@@ -25,7 +25,7 @@ _STARTED = ("Kafka", "Flink", "Flink job server")
 
 
 def main(argv: Sequence[str]) -> int:
-    """The exit code: 1 if a tool was missing."""
+    """Returns the exit code: 1 if a tool is missing."""
     if argv not in ([], ["--fetch"]):
         print(f"usage: python -m tests.servers [--fetch], not {' '.join(argv)}", file=sys.stderr)
         return 2
@@ -33,9 +33,9 @@ def main(argv: Sequence[str]) -> int:
     if not _fetched(list(_PARTS) if only_fetch else _STARTED):
         return 1
     if only_fetch:
-        print(f"all kept in {CACHE}")
+        print(f"everything is in {CACHE}")
         return 0
-    for number in (signal.SIGINT, signal.SIGTERM):  # A shell lets what it starts in the background ignore the first.
+    for number in (signal.SIGINT, signal.SIGTERM):  # A background process of a shell ignores SIGINT.
         signal.signal(number, signal.default_int_handler)
     try:
         _serve()
@@ -45,7 +45,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _fetched(names: Sequence[str]) -> bool:
-    """One line per component; those whose tools are missing are named."""
+    """Fetches components and prints a line for each; False if the tool of one is missing."""
     missing = 0
     for name in names:
         try:
@@ -59,13 +59,13 @@ def _fetched(names: Sequence[str]) -> bool:
 def _serve() -> None:
     with kafka.running() as broker, flink.running() as cluster:
         print(
-            f"\nFlink: http://127.0.0.1:{cluster.rest}, two TaskManagers of two slots; logs in {cluster.folder}"
+            f"\nFlink: http://127.0.0.1:{cluster.rest}, two TaskManagers with two slots each; logs in {cluster.folder}"
             "\nIn another terminal:\n\n"
             f"export KAFKA={broker.servers}\n"
             f"export FLINK='{' '.join(cluster.flags)}'\n"
             f"export FLINK_REST=http://127.0.0.1:{cluster.rest}\n"
             f"export FLINK_RUNNER='{' '.join(cluster.runner_flags)}'\n\n"
-            "Ctrl-C ends all of it.",
+            "Ctrl-C ends all servers.",
             flush=True,
         )
         while True:

@@ -1,4 +1,4 @@
-"""A headless Chromium, driven over a pipe by its own protocol: a page as people see it, and what goes wrong in it."""
+"""A headless Chromium, driven over a pipe by its own protocol: shows a page, and reports its errors."""
 
 import contextlib
 import fcntl
@@ -34,10 +34,10 @@ _PATIENCE = 180
 
 
 def build() -> Path:
-    """The browser; installed where that needs nobody's help: as root on Debian and its kin."""
+    """The path of the browser, which is installed if this is root on a Debian-like system."""
     if not _found() and os.geteuid() == 0 and shutil.which("apt-get"):
         folder = CACHE / "chromium"
-        (folder / "complete").unlink(missing_ok=True)  # Of another machine, or it was removed.
+        (folder / "complete").unlink(missing_ok=True)  # The cache is of another machine, or the browser was removed.
         once(folder, _install)
     return Path(_found() or need("chromium"))
 
@@ -54,7 +54,7 @@ def _install() -> None:
 
 
 class Page:
-    """One page: what it says of itself, and what the browser says of it."""
+    """One page of the browser."""
 
     def __init__(self, browser: "Browser", session: str) -> None:
         self._browser, self._session = browser, session
@@ -62,35 +62,35 @@ class Page:
         """Errors and warnings in the console, exceptions, and dialogs such as alert()."""
 
     def open(self, path: Path) -> None:
-        """Loads a local file, pictures and all."""
+        """Loads a local file with its pictures."""
         loaded = "Page.loadEventFired"
         self._browser.seen(loaded, self)
         self.call("Page.navigate", url=path.as_uri())
         self._browser.wait_for(loaded, self)
 
     def looks(self, width: int, scheme: str, height: int = 900) -> None:
-        """From here on the window is so wide, and the viewer likes it `light` or `dark`."""
+        """Sets the width of the window and the preferred colour scheme, `light` or `dark`."""
         phone = width < 600
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=phone)
         self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
 
     def ask(self, expression: str) -> Any:
-        """What a JavaScript expression comes to."""
+        """The value of a JavaScript expression."""
         answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
     def picture(self, path: Path) -> None:
-        """All of the page as a PNG."""
+        """The whole page as a PNG."""
         shot = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=True)
         path.write_bytes(b64decode(shot["data"]))
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
-        """One of the protocol's methods."""
+        """Calls a method of the protocol."""
         return self._browser.call(method, self._session, **parameters)
 
     def hear(self, method: str, told: dict[str, Any]) -> None:
-        """An event of the page."""
+        """Waits for an event of the page."""
         if method == "Page.javascriptDialogOpening":
             self.complaints.append(f"{told['type']}: {told['message']}")
             self._browser.send("Page.handleJavaScriptDialog", self._session, accept=True)
@@ -103,7 +103,7 @@ class Page:
 
 
 class Browser:
-    """A running browser; what it downloads lies in `downloads`."""
+    """A running browser, whose downloads are in `downloads`."""
 
     def __init__(self, to: int, back: int, downloads: Path) -> None:
         self._to, self._back, self.downloads = to, back, downloads
@@ -114,7 +114,7 @@ class Browser:
 
     @contextmanager
     def page(self) -> Iterator[Page]:
-        """An empty page of its own."""
+        """Opens an empty page."""
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         page = self._pages[session] = Page(self, session)
@@ -126,7 +126,7 @@ class Browser:
             self.call("Target.closeTarget", targetId=target)
 
     def call(self, method: str, session: str = "", **parameters: Any) -> dict[str, Any]:
-        """The answer to a method."""
+        """Calls a method and returns its answer."""
         number = self.send(method, session, **parameters)
         while number not in self._answers:
             self._listen(method)
@@ -135,7 +135,7 @@ class Browser:
         return answer["result"]
 
     def send(self, method: str, session: str = "", **parameters: Any) -> int:
-        """Asks without waiting for the answer."""
+        """Calls a method without waiting for the answer."""
         number = next(self._numbers)
         said = {"id": number, "method": method, "params": parameters, **({"sessionId": session} if session else {})}
         data = json.dumps(said).encode() + b"\0"
@@ -144,19 +144,19 @@ class Browser:
         return number
 
     def seen(self, event: str, page: Page) -> bool:
-        """Whether the event came since it was last asked for."""
+        """Whether the event has come since the last call."""
         key = (event, page._session)
         there = key in self._events
         self._events.discard(key)
         return there
 
     def wait_for(self, event: str, page: Page) -> None:
-        """Until the event comes."""
+        """Waits until the event comes."""
         while not self.seen(event, page):
             self._listen(event)
 
     def _listen(self, what: str) -> None:
-        """Takes the next messages."""
+        """Reads the next messages."""
         ready, _, _ = select.select([self._back], [], [], _PATIENCE)
         data = os.read(self._back, 1 << 20) if ready else b""
         assert data, f"the browser {'ended' if ready else 'says nothing'}, asked for {what}"
@@ -193,7 +193,7 @@ def running(folder: Path) -> Iterator[Browser]:
 
 
 def _far_pipe() -> tuple[int, int]:
-    """A pipe whose ends are none of those that the browser gets."""
+    """A pipe whose ends have other numbers than those of the browser."""
     near = os.pipe()
     far = tuple(fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in near)
     for end in near:
@@ -202,7 +202,7 @@ def _far_pipe() -> tuple[int, int]:
 
 
 def _end(browser: Browser, pid: int) -> None:
-    """By itself if it can; what is left of its processes is killed."""
+    """Ends the browser by itself if it can, and kills its remaining processes."""
     with contextlib.suppress(OSError):
         browser.send("Browser.close")
     deadline = time.monotonic() + 10

@@ -1,7 +1,7 @@
 """A real Flink cluster: a JobManager, TaskManagers, Beam's job server and a pool of Python workers, each a process.
 
-Beam's fat job-server jars and runners newer than 2.70 are not in the registries this was made with; the parts in
-flink-pom.xml together run pipelines of newer Python SDKs.
+Beam's fat job-server jars and runners newer than 2.70 are not in every registry; the parts in flink-pom.xml together
+run pipelines of newer Python SDKs.
 """
 
 import json
@@ -24,7 +24,7 @@ _POM = Path(__file__).with_name("flink-pom.xml")
 _FLINK = "1.19.3"
 _MAIN = "org.apache.beam.runners.flink.FlinkJobServerDriver"
 _OPENED = [f"java.base/java.{name}" for name in ("lang", "util", "nio", "time")]
-#: A killed TaskManager is known by its broken connection; one that a busy machine keeps waiting is not given up.
+#: Flink notices a killed TaskManager by its broken connection; the long timeouts are for a busy machine.
 _CONFIG = """
 rest.port: {rest}
 rest.bind-address: 127.0.0.1
@@ -53,7 +53,7 @@ state.savepoints.dir: file://{folder}/savepoints
 env.java.opts.all: -XX:TieredStopAtLevel=1 -XX:+UseSerialGC {opens}
 classloader.resolve-order: parent-first
 """
-#: What of the job server is Flink's client, or must see it.
+#: The jars of the job server that are Flink's client, or that must see it.
 _CLIENT = ("flink-", "beam-runners-flink")
 
 
@@ -67,7 +67,7 @@ class Cluster:
 
     @property
     def flags(self) -> list[str]:
-        """What sends a pipeline here."""
+        """The options that send a pipeline to this cluster."""
         return [
             "--runner=PortableRunner",
             f"--job_endpoint=localhost:{self.job}",
@@ -77,7 +77,7 @@ class Cluster:
 
     @property
     def runner_flags(self) -> list[str]:
-        """The same with a job server that the run starts for itself."""
+        """The same with a job server that the run starts for its own use."""
         return [
             "--runner=FlinkRunner",
             f"--flink_master=localhost:{self.rest}",
@@ -90,7 +90,7 @@ class Cluster:
         return ["--environment_type=EXTERNAL", f"--environment_config=localhost:{self.workers}", "--parallelism=2"]
 
     def ask(self, path: str, method: str | None = None, **body: Any) -> Any:
-        """Flink's own API."""
+        """Calls Flink's REST API."""
         data = json.dumps(body).encode() if body else None
         url = f"http://127.0.0.1:{self.rest}{path}"
         request = urllib.request.Request(url, data, {"Content-Type": "application/json"}, method=method)
@@ -98,13 +98,13 @@ class Cluster:
             return json.loads(answer.read() or b"null")
 
     def running_job(self) -> str:
-        """The one that runs, soon."""
+        """The id of the running job, waiting for it to run."""
         wait_until(lambda: bool(self._jobs("RUNNING")), "a running job")
         (job,) = self._jobs("RUNNING")
         return job
 
     def cancel(self) -> None:
-        """Ends all jobs."""
+        """Cancels all jobs."""
         for job in self._jobs():
             self.ask(f"/jobs/{job}", "PATCH")
         wait_until(lambda: not self._jobs(), "the end of all jobs")
@@ -115,7 +115,7 @@ class Cluster:
         return [job["id"] for job in jobs if (job["status"] in states if states else job["status"] not in over)]
 
     def start(self, task_managers: int, slots: int) -> None:
-        """Returns when jobs are accepted."""
+        """Starts all processes; returns when the cluster accepts jobs."""
         self._configure(slots)
         ports = [f"--job-port={self.job}", f"--artifact-port={self._artifacts}", "--expansion-port=0"]
         self._popen(["bin/jobmanager.sh", "start-foreground"], "jobmanager")
@@ -129,7 +129,7 @@ class Cluster:
         wait_until(self.answers, f"Flink's TaskManagers (logs in {self.folder})", 120)
 
     def answers(self) -> bool:
-        """Whether Flink does, with all TaskManagers that run: a JobManager was seen that listened and did no more."""
+        """Whether Flink answers, with all TaskManagers that run: one JobManager was seen that only listened."""
         running = sum(each.poll() is None for each in self.task_managers)
         try:
             return self.ask("/overview")["taskmanagers"] >= running
@@ -137,7 +137,7 @@ class Cluster:
             return False
 
     def add_task_manager(self) -> None:
-        """One more, such as in place of one that was killed."""
+        """Starts a TaskManager, for instance to replace a killed one."""
         self.task_managers.append(self._popen(["bin/taskmanager.sh", "start-foreground"], "taskmanager"))
 
     def _configure(self, slots: int) -> None:
@@ -155,7 +155,7 @@ class Cluster:
     def _popen(self, command: list[object], name: str) -> subprocess.Popen[bytes]:
         environment = {
             **os.environ,
-            # The pool starts plain `python`: with another one first on the path a job would hang without a word.
+            # The pool starts plain `python`: with another one first on the path a job would hang without a message.
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "PYTHONPATH": str(Path(__file__).parent.parent.parent),
             "FLINK_CONF_DIR": str(self.folder / "conf"),
@@ -177,7 +177,7 @@ class Cluster:
 
 
 def flink_home() -> Path:
-    """Flink's distribution, as PyPI carries it."""
+    """Flink's distribution, from PyPI."""
     folder = CACHE / f"flink-{_FLINK}"
     packages = [f"apache-flink=={_FLINK}", f"apache-flink-libraries=={_FLINK}"]
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", folder, *packages]
@@ -201,20 +201,20 @@ def _build_job_server(folder: Path) -> None:
         "Add-Opens": " ".join(_OPENED),
         "Class-Path": " ".join(f"libs/{jar.name}" for jar in sorted((folder / "libs").glob("*.jar"))),
     }
-    # A line has 72 bytes at most and goes on in the next one behind a space.
+    # A line has at most 72 bytes and continues in the next one after a space.
     lines = (re.sub("(.{70})(?=.)", r"\1\n ", f"{name}: {value}") for name, value in manifest.items())
     with zipfile.ZipFile(folder / "job-server.jar", "w") as jar:
         jar.writestr("META-INF/MANIFEST.MF", "".join(f"{line}\n" for line in lines))
 
 
 def _cluster_jars() -> Iterator[Path]:
-    """The cluster has Beam in its own lib folder: loading it anew for each job takes most of a small job's time."""
+    """The jars of the cluster, with Beam: loading Beam for each job would take most of the time of a small job."""
     yield from (jar for jar in (flink_home() / "lib").glob("*.jar") if jar.name.startswith(("flink-dist", "log4j")))
     yield from (jar for jar in _job_server_jars() if not jar.name.startswith(("flink-", "slf4j-simple")))
 
 
 def _job_server_command() -> list[object]:
-    """As `java -jar` of `job_server()`, but what is on the boot class path is not sent to the cluster with each job."""
+    """Like `java -jar` of `job_server()`, but jobs do not send the jars on the boot class path to the cluster."""
     jars = _job_server_jars()
     client = [jar for jar in jars if jar.name.startswith(_CLIENT)]
     boot = ":".join(str(jar) for jar in jars if jar not in client)
@@ -238,7 +238,7 @@ def _job_server_jars() -> list[Path]:
 
 @contextmanager
 def running(task_managers: int = 2, slots: int = 2) -> Iterator[Cluster]:
-    """A cluster, ended with all its processes; one that does not come up gets a second and a third chance."""
+    """A cluster that ends with all its processes; a start that fails is repeated twice."""
     with TemporaryDirectory(prefix="flink-") as folder, ExitStack() as stack:
         for chance in range(1, 4):
             home, processes = Path(folder) / str(chance), ExitStack()
@@ -257,20 +257,20 @@ def running(task_managers: int = 2, slots: int = 2) -> Iterator[Cluster]:
 
 
 class Shared:
-    """One cluster for many tests, replaced when it does not answer any more."""
+    """One cluster for many tests, replaced when it no longer answers."""
 
     def __init__(self) -> None:
         self._cluster: Cluster | None = None
         self._stack = ExitStack()
 
     def cluster(self) -> Cluster:
-        """It, or its successor."""
+        """The running cluster."""
         if self._cluster is None or not self._cluster.answers():
             self.close()
             self._cluster = self._stack.enter_context(running())
         return self._cluster
 
     def close(self) -> None:
-        """Ends it."""
+        """Ends the cluster."""
         self._stack.close()
         self._cluster = None

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _POM = Path(__file__).with_name("kafka-pom.xml")
 _VERSION = "4.3.1"
-_CLUSTER_ID = "beam-patterns-tests-00"  # As a UUID in base 64, which is 22 characters.
+_CLUSTER_ID = "beam-patterns-tests-00"  # A UUID in base 64: 22 characters.
 _QUIET = ("-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error")
 _SERVER = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
 
@@ -37,7 +37,7 @@ def tool(main: str, *arguments: str, stdin: bytes = b"", options: tuple[str, ...
 
 
 class Broker:
-    """One broker, which is its own controller, or one of several that share the voters."""
+    """A broker that is also a controller, alone or one of several voters."""
 
     def __init__(self, folder: Path, node: int, port: int, voters: dict[int, int]) -> None:
         self.port, self._folder, self._node = port, folder, node
@@ -47,12 +47,12 @@ class Broker:
         self._config.write_text(_properties(folder, node, port, voters))
 
     def configure(self, settings: Mapping[str, object]) -> None:
-        """Adds settings; what was said before they replace."""
+        """Adds settings, which replace earlier ones."""
         with self._config.open("a") as file:
             file.writelines(f"{name}={value}\n" for name, value in settings.items())
 
     def format(self, *options: str) -> None:
-        """Prepares the log folder, once."""
+        """Formats the log folder."""
         tool("kafka.tools.StorageTool", "format", "-t", _CLUSTER_ID, "-c", str(self._config), *options)
 
     def launch(self) -> None:
@@ -62,7 +62,7 @@ class Broker:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self._folder)
 
     def await_ready(self) -> None:
-        """Returns when it listens; one of several does so only when most of them run."""
+        """Returns when the broker listens; in a cluster that is when most brokers run."""
         wait_until(lambda: listens(self.port) or not self.alive, f"Kafka on port {self.port}", 600)
         if not self.alive:
             raise RuntimeError(f"Kafka on port {self.port}: {(self._folder / 'broker.log').read_text()[-3000:]}")
@@ -73,7 +73,7 @@ class Broker:
         return self._process is not None and self._process.poll() is None
 
     def await_topic(self, topic: str, partitions: int) -> None:
-        """Returns when it knows who leads them, unless it does not run."""
+        """Returns when the broker knows the leaders of all partitions, or does not run."""
         from confluent_kafka.admin import AdminClient
 
         def known() -> bool:
@@ -90,21 +90,23 @@ class Broker:
 
 
 class Cluster:
-    """Some brokers and what tests do with them."""
+    """Brokers, and what tests do with them."""
 
     def __init__(self, brokers: list[Broker]) -> None:
         self.brokers = brokers
         self.servers = ",".join(f"127.0.0.1:{broker.port}" for broker in brokers)
 
     def topic(self, partitions: int = 1, **config: str) -> str:
-        """A new topic with a name of its own."""
+        """Creates a topic with a unique name."""
         from kafka.admin import NewTopic
 
         name = f"t-{uuid.uuid4().hex[:12]}"
         copies = min(3, len(self.brokers))
         with self._admin() as admin:
             admin.create_topics([NewTopic(name, partitions, copies, topic_configs=config)])
-        for broker in self.brokers:  # A client asks any of them, and one just started may be behind the others.
+        for (
+            broker
+        ) in self.brokers:  # A client asks any broker, and one that has just started may not know the topic yet.
             broker.await_topic(name, partitions)
         return name
 
@@ -114,13 +116,13 @@ class Cluster:
             admin.create_partitions({topic: partitions})
 
     def partitions(self, topic: str) -> int:
-        """How many it has."""
+        """The number of partitions of a topic."""
         with self._admin() as admin:
             (described,) = admin.describe_topics([topic])
         return len(described["partitions"])
 
     def leader(self, topic: str, partition: int = 0) -> Broker:
-        """Who leads a partition."""
+        """The leader of a partition."""
         with self._admin() as admin:
             (described,) = admin.describe_topics([topic])
         (node,) = [p["leader_id"] for p in described["partitions"] if p["partition_index"] == partition]
@@ -132,12 +134,12 @@ class Cluster:
         return f"kafka://{self.servers}/{topic}" + (f"?{query}" if query else "")
 
     def kill(self) -> None:
-        """kill -9 for all."""
+        """Kills all brokers with -9."""
         for broker in self.brokers:
             broker.kill()
 
     def start(self) -> None:
-        """Starts those that do not run."""
+        """Starts the brokers that do not run."""
         started = [broker for broker in self.brokers if not broker.alive]
         for broker in started:
             broker.launch()
@@ -152,7 +154,7 @@ class Cluster:
 
 @contextmanager
 def running(size: int = 1) -> Iterator[Cluster]:
-    """A cluster of some brokers, empty."""
+    """An empty cluster."""
     with TemporaryDirectory(prefix="kafka-") as folder:
         voters = {node: free_port() for node in range(1, size + 1)}
         brokers = [Broker(Path(folder) / str(node), node, free_port(), voters) for node in voters]
@@ -184,7 +186,7 @@ def _properties(folder: Path, node: int, port: int, voters: dict[int, int]) -> s
         "transaction.state.log.replication.factor": copies,
         "transaction.state.log.min.isr": least,
         "group.initial.rebalance.delay.ms": 0,
-        # On a machine that does much else three brokers may take minutes to agree; by default one gives up after one.
+        # On a busy machine three brokers may need minutes to agree; by default a broker gives up after one.
         "initial.broker.registration.timeout.ms": 600_000,
         "controller.quorum.election.timeout.ms": 3_000,
         "controller.quorum.fetch.timeout.ms": 6_000,

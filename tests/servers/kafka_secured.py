@@ -10,7 +10,6 @@ from typing import NamedTuple
 from . import free_port, need
 from .kafka import Broker, Cluster
 
-#: Who may come in.
 PASSWORD = "correct-horse"
 _LISTENERS = ("TLS", "EXPIRED", "SASL")
 
@@ -24,7 +23,7 @@ class Secured(NamedTuple):
 
 
 def allow(secured: Secured, user: str, topic: str, operation: str) -> None:
-    """From now on nobody may do anything with the topic but what was allowed."""
+    """Allows one operation on a topic; from then on all others are denied."""
     from kafka import KafkaAdminClient
     from kafka.admin import ACL, ACLOperation, ACLPermissionType, ResourcePattern, ResourceType
 
@@ -35,7 +34,7 @@ def allow(secured: Secured, user: str, topic: str, operation: str) -> None:
 
 @contextmanager
 def running() -> Iterator[Secured]:
-    """One broker; its plain listener is for making topics."""
+    """A broker whose plain listener is for creating topics."""
     with TemporaryDirectory(prefix="kafka-") as name:
         folder = Path(name)
         _certificates(folder)
@@ -60,7 +59,7 @@ def _settings(folder: Path, port: int, controller: int, ports: dict[str, int]) -
         "advertised.listeners": own,
         "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,TLS:SSL,EXPIRED:SSL,SASL:SASL_SSL",
         "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-        "super.users": "User:ANONYMOUS",  # Brokers among themselves, and tests by the plain listener.
+        "super.users": "User:ANONYMOUS",  # The brokers, and tests on the plain listener.
         "allow.everyone.if.no.acl.found": "true",
         "ssl.keystore.type": "PEM",
         "ssl.keystore.location": folder / "server.store",

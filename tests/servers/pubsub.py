@@ -14,12 +14,12 @@ from . import CACHE, free_port, listens, need, once, wait_until
 
 _SOURCES = Path(__file__).with_name("pubsub_emulator")
 _QUIET = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
-#: Set to 1 to take pstest although the emulator is installed.
+#: Set to 1 to use pstest although the emulator is installed.
 _PSTEST = "BEAM_PATTERNS_PSTEST"
 
 
 class Service:
-    """A project at an address, and what tests do with it; `official` if Google's emulator serves it."""
+    """A project at an endpoint; `official` if Google's emulator serves it."""
 
     project = "tests"
 
@@ -27,13 +27,13 @@ class Service:
         self.endpoint, self.official = endpoint, official
 
     def topic(self) -> str:
-        """A new topic with a name of its own."""
+        """Creates a topic with a unique name."""
         name = f"t-{uuid.uuid4().hex[:12]}"
         self._client("Publisher").create_topic(name=f"projects/{self.project}/topics/{name}")
         return name
 
     def subscription(self, topic: str, deadline: int = 10, **settings: Any) -> str:
-        """A new subscription of a topic: it gets what is published from now on."""
+        """Creates a subscription of a topic, which gets the messages published from now on."""
         name = f"s-{uuid.uuid4().hex[:12]}"
         request = {
             "name": f"projects/{self.project}/subscriptions/{name}",
@@ -59,7 +59,7 @@ class Service:
 
 @contextmanager
 def running(denied: Sequence[str] = ()) -> Iterator[Service]:
-    """An empty service, which all clients of this process find; some methods may be denied, in pstest alone."""
+    """An empty service; only pstest can deny methods."""
     jar = None if denied or os.environ.get(_PSTEST) else _emulator()
     port = free_port()
     with TemporaryDirectory(prefix="pubsub-") as folder:

@@ -2,8 +2,9 @@
 
 python -m tests.servers.worker_pool --service_port=50000
 
-Each TaskManager numbers its workers from 1, and Beam's pool knows them by that number alone: one TaskManager that stops
-its worker 1 would stop the other's, and Flink would start the job again. Here a worker belongs to who asked for it.
+Each TaskManager numbers its workers from 1, and Beam's pool knows them by that number alone: a TaskManager that stops
+its worker 1 would stop the other's, and Flink would restart the job. Here a worker belongs to the TaskManager that
+asked for it.
 """
 
 import sys
