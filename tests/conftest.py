@@ -1,6 +1,7 @@
 """Fixtures for all tests: a pipeline on each runner."""
 
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_patterns.transforms.work.fork_server import Spawner
 
-from .servers import chromium, flink, prism
+from .servers import chromium, flink, prism, wait_until
 from .servers import kafka as kafka_server
 from .servers import pubsub as pubsub_server
 
@@ -39,10 +40,25 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(scope="session")
-def prism_endpoint() -> Iterator[str]:
-    """A running Prism."""
+def prism_server() -> Iterator[str]:
+    """A running Prism, shared."""
     with prism.running() as endpoint:
         yield endpoint
+
+
+@pytest.fixture
+def prism_endpoint(prism_server: str) -> Iterator[str]:
+    """The running Prism.
+
+    Prism forgets a worker when its job ends. A worker in this process that is still connecting then, as on a busy
+    machine, logs that it is "not registered in worker pool": it has to end before the next test looks at its own log.
+    """
+    yield prism_server
+    wait_until(lambda: not any(map(_is_of_a_worker, threading.enumerate())), "the end of the job's workers")
+
+
+def _is_of_a_worker(thread: threading.Thread) -> bool:
+    return thread.name.startswith(("run_worker_", "read_grpc_client_inputs", "read_state", "forward_grpc_outputs"))
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
@@ -69,6 +85,7 @@ def flink_cluster(flink_shared: flink.Shared) -> flink.Cluster:
 def flink_streams(flink_cluster: flink.Cluster) -> Iterator[flink.Cluster]:
     """The same for streams, which are cancelled after the test."""
     yield flink_cluster
+    print(*flink_cluster.describe(), sep="\n")  # Shown when the test fails: a stream that waits does not say why.
     flink_cluster.cancel()
 
 

@@ -103,6 +103,13 @@ class Cluster:
         (job,) = self._jobs("RUNNING")
         return job
 
+    def describe(self) -> Iterator[str]:
+        """A line for each job: its state, its checkpoints, and the exceptions that restarted it."""
+        for job in self._jobs():
+            checkpoints, exceptions = self.ask(f"/jobs/{job}/checkpoints"), self.ask(f"/jobs/{job}/exceptions")
+            restarts = [entry["stacktrace"].partition("\n")[0] for entry in exceptions["exceptionHistory"]["entries"]]
+            yield f"{self.ask(f'/jobs/{job}')['state']} {checkpoints['counts']} {restarts}"
+
     def cancel(self) -> None:
         """Cancels all jobs."""
         for job in self._jobs():
