@@ -1,6 +1,5 @@
 """The work queue pattern."""
 
-import functools
 import inspect
 import logging
 import operator
@@ -116,15 +115,15 @@ class WorkQueue(GuardedPattern[PCollection[Any], PCollection[Any]]):
         """The results."""
         single_input(self, items)
         worth = self._worth
-        retried = functools.partial(_is_any_of, worth) if isinstance(worth, type | tuple) else worth
-        task = Task(self._work, self._done, retried, logging.getLogger().getEffectiveLevel(), self._force)
+        is_worth = (lambda error: isinstance(error, worth)) if isinstance(worth, type | tuple) else worth
+        task = Task(self._work, self._done, is_worth, logging.getLogger().getEffectiveLevel(), self._force)
         results_type = result_type(self._work)
         fn = Work(
             Guard(self, items.element_type, counters=(*RESERVED, "skipped", "results", "retried")),
             cloudpickle.dumps(task),
             workers=self._workers or _default_workers(items.pipeline),
             timeout=self._timeout,
-            retry=RetryPolicy(self._attempts, retried, self._wait),
+            retry=RetryPolicy(self._attempts, is_worth, self._wait),
             work_name=_name(self._work),
         )
         # On Prism, items in windows can't be decoded after a shuffle by key.
@@ -158,15 +157,9 @@ def _with_random_key(element: Any) -> tuple[int, Any]:
 
 
 def _unchanged(element: Any) -> Any:
-    """Takes elements one by one: what `finish_bundle` yields to a step that takes batches is lost (seen in Beam 2.77).
-
-    Beam flushes that step's batches before `finish_bundle`, not after.
-    """
+    # This step takes elements. Beam loses what `finish_bundle` yields to a step that takes batches: it flushes that
+    # step's batches before `finish_bundle`, not after (seen in 2.77).
     return element
-
-
-def _is_any_of(classes: Any, error: BaseException) -> bool:
-    return isinstance(error, classes)
 
 
 def result_type(work: Any) -> Any:

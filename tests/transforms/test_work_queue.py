@@ -119,6 +119,19 @@ def test_an_error_that_is_not_worth_a_retry_is_not_tried_again() -> None:
     assert (letter.attempts, letter.error_type, letter.error_message) == (1, "ValueError", "not 1")
 
 
+def cannot_decide(error: BaseException) -> bool:
+    """Raises an error instead of deciding about a retry."""
+    raise LookupError("no such error code")
+
+
+def test_an_error_in_the_function_for_retries_becomes_the_items_dead_letter() -> None:
+    (letter,) = run_of([1], WorkQueue(working.refuses).with_workers(1).with_retry(cannot_decide)).dead
+    assert (letter.attempts, letter.error_type) == (1, "LookupError")
+    assert letter.error_message == (
+        "no such error code; raised by the function of with_retry(...), called with ValueError('not 1')"
+    )
+
+
 def hopeless(_: int) -> None:
     """Fails in a way that no retry can fix."""
     raise PermanentError("there is no such customer")
@@ -171,10 +184,10 @@ def test_failures_of_one_kind_have_one_fingerprint() -> None:
     assert run.dead[0].fingerprint != crashes.dead[0].fingerprint
 
 
-def test_without_a_handler_the_error_of_the_run_has_the_worker_processs_traceback(pipeline: Make) -> None:
+def test_without_a_handler_the_error_of_the_run_has_the_traceback_of_the_worker_process(pipeline: Make) -> None:
     failed = (
         r"Check: refuses failed on attempt 1 of 1 with ValueError: not 5, on 5. Add .with_error_handler\(...\) to send "
-        r"such items to a dead-letter queue.(.|\n)*working.py\", line \d+, in refuses"
+        r"such items to a dead-letter queue. In the worker process:\n  File \".*working.py\", line \d+, in refuses"
     )
     with pytest.raises(Exception, match=failed), pipeline() as p:
         _ = p | beam.Create([5]) | "Check" >> WorkQueue(working.refuses, attempts=1).with_workers(1)
@@ -188,6 +201,16 @@ def test_counters_distributions_and_logs_of_the_work_reach_the_beam_worker(
         run = run_of([1, 2, 3], WorkQueue(working.counted_and_logged).with_workers(2), pipeline)
     assert run.counters["mine", "items"] == 6
     assert sorted(r.getMessage() for r in caplog.records if r.name == "mine") == ["number 1", "number 2", "number 3"]
+
+
+def logs_with_wrong_arguments(number: int) -> int:
+    """Logs a text where its message needs a number."""
+    logging.getLogger("mine").warning("number %d", "one")
+    return number
+
+
+def test_a_logging_call_with_wrong_arguments_does_not_fail_the_item() -> None:
+    assert run_of([1], WorkQueue(logs_with_wrong_arguments).with_workers(1))["results"] == [1]
 
 
 MESSAGE = Message(b"to be or", source=("plays", 0, 7))

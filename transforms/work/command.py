@@ -1,7 +1,6 @@
 """A program as a worker."""
 
 import os
-import signal
 import string
 import subprocess
 import tempfile
@@ -15,7 +14,7 @@ import orjson
 from ..base.files import replaced_file
 from ..base.message import Message
 from .items import as_json, as_text
-from .task import PermanentError
+from .task import PermanentError, signal_name
 
 __all__ = ["Command", "CommandError"]
 
@@ -124,9 +123,10 @@ class Command:
             raise CommandError(
                 f"{self.__name__} wrote more than {self._max_output:,} bytes to stdout; let it write to {{output}}"
             )
-        if process.returncode != 0:
+        if (code := process.returncode) != 0:
+            reason = f"exit code {code}" if code > 0 else signal_name(-code)
             text = errors.decode("utf-8", "replace").strip() or "no output on stderr"
-            raise CommandError(f"{self.__name__} ended with {_code(process.returncode)}: {text}")
+            raise CommandError(f"{self.__name__} ended with {reason}: {text}")
         return printed
 
     def __str__(self) -> str:
@@ -183,7 +183,3 @@ def _missing(name: str, text: str, item: Any) -> str:
         except ValueError as error:
             return f"the item is not JSON: {error}; the argument {text!r} needs its field {name!r}"
     return f"the item has no field {name!r}, which the argument {text!r} needs"
-
-
-def _code(returncode: int) -> str:
-    return f"exit code {returncode}" if returncode > 0 else signal.Signals(-returncode).name

@@ -19,11 +19,10 @@ class HttpError(Exception):
 
 
 class HttpBusyError(HttpError):
-    """The service is busy; `retry_after` is the number of seconds that it asks to wait, if it does."""
+    """The service is busy (429 or 503)."""
 
-    def __init__(self, sentence: str, retry_after: float | None) -> None:
-        super().__init__(sentence)
-        self.retry_after = retry_after
+    retry_after: float | None = None
+    """Number of seconds that it asks to wait, if it does."""
 
 
 class HttpRefusedError(PermanentError):
@@ -106,7 +105,9 @@ class HttpWorker:
     def _failure(self, response: Any) -> Exception:
         sentence = f"{self._shown} answered {response.status_code} {response.reason_phrase}"
         if response.status_code in (429, 503):
-            return HttpBusyError(sentence, _seconds(response.headers.get("Retry-After")))
+            error = HttpBusyError(sentence)
+            error.retry_after = _seconds(response.headers.get("Retry-After"))
+            return error
         if response.status_code == 408 or response.is_server_error:
             return HttpError(sentence)
         return HttpRefusedError(sentence)

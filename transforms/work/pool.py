@@ -16,12 +16,11 @@ from typing import Any
 
 from .fork_server import ForkServer
 from .pool_supervisor import END, START, STOP
-from .task import Job
+from .task import Job, Outcome
 from .worker import WorkerProcess
 
 __all__ = ["Pool", "PoolError", "PoolReference"]
 
-#: Seconds to wait for the supervisor to kill all processes.
 _END_TIMEOUT = 30.0
 
 
@@ -46,12 +45,10 @@ class Pool:
         self.users = 0
         self._fork_server = ForkServer.acquire()
         self._control = self._fork_server.fork_supervisor()
-        try:
-            _load(self._control, task)
-        except PoolError:
+        if (problem := _load(self._control, task)) is not None:
             self._control.close()
             self._fork_server.release()
-            raise
+            raise PoolError(f"a worker process can't load the work: {problem}")
         self._threads = [
             threading.Thread(target=self._serve, name=f"work-queue-{number}", daemon=True) for number in range(workers)
         ]
@@ -73,7 +70,7 @@ class Pool:
             self._jobs.put(None)
         with suppress(OSError), self._lock:
             self._control.send((STOP, 0))
-            self._control.poll(_END_TIMEOUT)  # Until the supervisor has ended, after all others.
+            self._control.poll(_END_TIMEOUT)  # Until the supervisor has killed all other processes and has ended.
         for thread in self._threads:
             thread.join()
         self._control.close()
@@ -92,13 +89,11 @@ class Pool:
                     continue
                 if worker.has_exited:
                     self._end_worker(worker)
-                    worker.close()
                     worker = None
                     worker = self._start_worker()
                 outcome = worker.attempt(job, self._timeout)
                 if outcome is None:
-                    outcome = worker.outcome_of_end(self._end_worker(worker))
-                    worker.close()
+                    outcome = self._end_worker(worker)
                     worker = None
                 job.finish(outcome)
                 job = None
@@ -125,9 +120,11 @@ class Pool:
             pid = self._request(START, 0, theirs.fileno(), crash_output.fileno())
         return WorkerProcess(pid, ours, crash_output)
 
-    def _end_worker(self, worker: WorkerProcess) -> int:
-        """Kills the worker process and everything it started; returns its exit code, even if it had ended before."""
-        return os.waitstatus_to_exitcode(self._request(END, worker.pid))
+    def _end_worker(self, worker: WorkerProcess) -> Outcome:
+        """Kills the worker process, if it has not ended, and everything it started; returns the outcome of its item."""
+        outcome = worker.outcome_of_end(os.waitstatus_to_exitcode(self._request(END, worker.pid)))
+        worker.close()
+        return outcome
 
     def _request(self, kind: str, pid: int, *descriptors: int) -> int:
         try:
@@ -140,15 +137,14 @@ class Pool:
             raise PoolError("the pool's supervisor process ended unexpectedly") from error
 
 
-def _load(control: Connection, task: bytes) -> None:
-    """Sends the task to the supervisor and waits until it has loaded it."""
+def _load(control: Connection, task: bytes) -> str | None:
+    """Sends the task to the supervisor; returns None when it has loaded the task, otherwise what is wrong."""
     try:
         control.send((sys.path, dict(os.environ), str(Path.cwd()), task))
         reason = control.recv()
-    except (OSError, EOFError) as error:
-        raise PoolError("the pool's supervisor process did not start; see its output above") from error
-    if reason is not None:
-        raise PoolError(f"a worker process can't load the work: {reason}. Make its module importable there")
+    except (OSError, EOFError):
+        return "the pool's supervisor process ended; see its output above"
+    return reason and f"{reason}. Make its module importable in worker processes"
 
 
 _POOLS: dict[Any, Pool] = {}

@@ -98,14 +98,9 @@ def concurrency_of(result: Any, pipeline: Any) -> Iterator[tuple[str, Concurrenc
     for label, measured in sorted(found.items()):
         if {"gap_us", "service_us", "held", "workers"} <= measured.keys():
             gap, service = (measured[each].sum / measured[each].count / 1e6 for each in ("gap_us", "service_us"))
-            backlog = _was_backlog(measured["held"], measured["workers"])
-            yield label, Concurrency(gap, service, measured["workers"].max, backlog)
-
-
-def _was_backlog(held: Any, workers: Any) -> bool:
-    """Whether most items were held back, of those that could be: the first ones fill the workers of their bundle."""
-    could_be = held.count - ITEMS_PER_WORKER * workers.sum
-    return could_be > 0 and held.sum > _BACKLOG_SHARE * could_be
+            held, workers = measured["held"], measured["workers"]
+            later = held.count - ITEMS_PER_WORKER * workers.sum  # The first items of a bundle are never held back.
+            yield label, Concurrency(gap, service, workers.max, backlog=held.sum > _BACKLOG_SHARE * later > 0)
 
 
 def _seconds(seconds: float) -> str:

@@ -151,11 +151,12 @@ class Work(GuardedStep):
         yield letter
 
     def _letter(self, job: Job, failure: Failure) -> DeadLetter:
-        if not self._guard.handled:  # With the worker process's traceback, which is not that of any exception here.
+        if not self._guard.handled:  # Not the guard's error, which has no place for the worker process's traceback.
+            trace = f" In the worker process:\n{failure.traceback}" if failure.traceback else ""
             raise ElementError(
                 f"{self._guard.step}: {self._work_name} failed on attempt {job.attempts} of {self._retry.attempts} "
                 f"with {failure.error_type}: {failure.message}, on {shortened(job.element)}. Add "
-                f".with_error_handler(...) to send such items to a dead-letter queue.\n{failure.traceback}"
+                f".with_error_handler(...) to send such items to a dead-letter queue.{trace}"
             )
         return self._guard.record(job.element, RuntimeError(failure.message))._replace(
             attempts=job.attempts,

@@ -1,6 +1,7 @@
 """The records that a pool and its worker processes exchange."""
 
 import inspect
+import signal
 import time
 from collections.abc import Callable, Iterator
 from queue import SimpleQueue
@@ -8,7 +9,7 @@ from typing import Any, NamedTuple
 
 from ..base.dead_letter import DeadLetter
 
-__all__ = ["Failure", "Job", "MessageKind", "Outcome", "PermanentError", "Task", "failure_of"]
+__all__ = ["Failure", "Job", "MessageKind", "Outcome", "PermanentError", "Task", "failure_of", "signal_name"]
 
 
 class MessageKind:
@@ -87,3 +88,8 @@ def failure_of(error: BaseException) -> Failure:
     message = "; ".join((letter.error_message, *getattr(error, "__notes__", ())))
     after = getattr(error, "retry_after", None)
     return Failure(letter.error_type, message, letter.traceback, letter.fingerprint, retry_after=after)
+
+
+def signal_name(number: int) -> str:
+    """The name of a signal, such as SIGKILL."""
+    return next((each.name for each in signal.Signals if each == number), f"signal {number}")

@@ -10,7 +10,7 @@ from hashlib import blake2b
 from multiprocessing.connection import Connection, wait
 from typing import IO, Any
 
-from .task import Failure, Job, MessageKind, Outcome, failure_of
+from .task import Failure, Job, MessageKind, Outcome, failure_of, signal_name
 from .worker_main import dumps
 
 __all__ = ["WorkerCrashedError", "WorkerProcess"]
@@ -33,11 +33,11 @@ class WorkerProcess:
 
     @property
     def has_exited(self) -> bool:
-        """Whether it ended after its last item, by a thread which that item left running. No other item is to blame."""
+        """Whether the process ended after its last item, for example by a thread that the item left running."""
         return self._pidfd is not None and bool(wait([self._pidfd], 0))
 
     def attempt(self, job: Job, timeout: float | None) -> Outcome | None:
-        """Sends the item and waits for its outcome. None if the process died or took too long: then end it."""
+        """The outcome of the job's next attempt; None if the process died or took too long: then kill it."""
         self._stage, self._exceeded, job.started_at = "", 0.0, time.perf_counter()
         try:
             request = dumps((job.element, job.stage_results))
@@ -58,11 +58,14 @@ class WorkerProcess:
     def outcome_of_end(self, exit_code: int) -> Outcome:
         """The outcome of the attempt in which the process ended, given its exit code."""
         where = f"; in stage {self._stage!r}" if self._stage else ""
-        if self._exceeded and exit_code == -signal.SIGKILL:  # Else it crashed just before it was killed.
+        if self._exceeded and exit_code == -signal.SIGKILL:  # Otherwise it crashed just before it was killed.
             sentence = f"no result within {self._exceeded:g} s; the worker process and all it started were killed"
             error: Exception = TimeoutError(sentence + where)
             return Outcome([], failure_of(error), error=error)
-        reason = _reason(exit_code)
+        reason = f"exit code {exit_code}"
+        if exit_code < 0:
+            hint = ", which the kernel sends when memory runs out" if exit_code == -signal.SIGKILL else ""
+            reason = f"{signal_name(-exit_code)} ({signal.strsignal(-exit_code)}{hint})"
         error = WorkerCrashedError(f"the worker process ended with {reason}{where}")
         fingerprint = blake2b(reason.encode(), digest_size=8).hexdigest()
         return Outcome([], Failure("WorkerCrashedError", str(error), self._crash_traceback(), fingerprint), error=error)
@@ -105,11 +108,3 @@ def _outcome(message: bytes) -> Outcome:
         return pickle.loads(memoryview(message)[1:])  # noqa: S301 (as above)
     except Exception as error:  # The class of a result can't be imported here.
         return Outcome([], failure_of(error), error=error)
-
-
-def _reason(exit_code: int) -> str:
-    if exit_code >= 0:
-        return f"exit code {exit_code}"
-    number = signal.Signals(-exit_code)
-    hint = ", which the kernel sends when memory runs out" if number == signal.SIGKILL else ""
-    return f"{number.name} ({signal.strsignal(number)}{hint})"

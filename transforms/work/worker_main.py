@@ -92,7 +92,11 @@ def _call(work: Any, element: Any, stage_results: Mapping[str, bytes], channel: 
 
 
 def _failure(task: Task, error: BaseException) -> Failure:
-    is_worth_retrying = not isinstance(error, PermanentError) and bool(task.is_worth_retrying(error))
+    try:
+        is_worth_retrying = not isinstance(error, PermanentError) and bool(task.is_worth_retrying(error))
+    except Exception as second:
+        second.add_note(f"raised by the function of with_retry(...), called with {error!r}")
+        error, is_worth_retrying = second, False
     return failure_of(error)._replace(is_worth_retrying=is_worth_retrying)
 
 
@@ -122,6 +126,10 @@ class _LogForwarder(logging.Handler):
         self._channel = channel
 
     def emit(self, record: logging.LogRecord) -> None:
-        fields = {name: getattr(record, name) for name in _LOG_FIELDS}
-        text = self.format(record)  # With its traceback: the exception in the record may not be picklable.
-        self._channel.send(MessageKind.LOG_RECORD, fields | {"msg": text})
+        try:
+            text = self.format(record)  # With its traceback: the exception in the record may not be picklable.
+        except Exception:  # Wrong arguments of a logging call are not a failure of the item.
+            self.handleError(record)
+        else:
+            fields = {name: getattr(record, name) for name in _LOG_FIELDS}
+            self._channel.send(MessageKind.LOG_RECORD, fields | {"msg": text})

@@ -105,6 +105,11 @@ def test_a_signal_is_named() -> None:
         python("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")("a")
 
 
+def test_a_signal_without_a_name_has_its_number() -> None:
+    with pytest.raises(CommandError, match=r"ended with signal 36: no output on stderr"):
+        python("import os; os.kill(os.getpid(), 36)")("a")
+
+
 def test_output_is_bounded() -> None:
     endless = Command(["cat", "/dev/zero"], max_output=100_000)
     with pytest.raises(CommandError, match=r"cat wrote more than 100,000 bytes to stdout; let it write to {output}"):

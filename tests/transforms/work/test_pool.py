@@ -97,6 +97,16 @@ def test_a_worker_that_dies_while_it_sends_fails_only_its_item() -> None:
             assert failure.message.startswith("the worker process ended with SIGKILL (Killed, which the kernel sends")
 
 
+def gets_signal(number: int) -> None:
+    """Sends itself a signal that ends the process."""
+    os.kill(os.getpid(), number)
+
+
+def test_a_crash_by_a_signal_without_a_name_is_a_failure_of_its_item() -> None:
+    with Client(gets_signal) as client:
+        assert client.of(36).message == "the worker process ended with signal 36 (Real-time signal 2)"
+
+
 def test_a_crash_in_one_worker_does_not_affect_the_others() -> None:
     with Client(working.sometimes_misbehaves, workers=2, timeout=4) as client:
         client.submit(*range(40))
