@@ -164,6 +164,14 @@ def test_workers_do_other_items_while_one_waits_for_its_retry(tmp_path: Path) ->
     assert run["results"] == [*["other"] * 20, first]
 
 
+def test_a_dead_letter_has_the_label_that_the_user_wrote(pipeline: Make) -> None:
+    def flow(p: beam.Pipeline, dead: Any) -> dict[str, beam.PCollection]:
+        check = "Check" >> WorkQueue(working.refuses, attempts=1).with_workers(1).with_error_handler(dead)
+        return {"results": p | beam.Create([1]) | check}
+
+    assert [letter.step for letter in Run(pipeline, flow).dead] == ["Check"]
+
+
 def test_a_dead_letter_has_the_traceback_of_user_code() -> None:
     (letter,) = run_of([1], WorkQueue(working.refuses, attempts=1).with_workers(1)).dead
     assert "working.py" in letter.traceback
