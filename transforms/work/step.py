@@ -48,7 +48,10 @@ class RetryPolicy(NamedTuple):
 
 
 class Work(GuardedStep):
-    """Accepts batches only, for which Beam gathers elements: with `process`, each one would wait for the one before."""
+    """Sends items to a pool of worker processes and yields their results and dead letters.
+
+    It accepts batches only, for which Beam gathers elements: with `process`, each one would wait for the one before.
+    """
 
     def __init__(
         self, guard: Guard, task: bytes, workers: int, timeout: float | None, retry: RetryPolicy, work_name: str
