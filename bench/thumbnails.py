@@ -1,15 +1,15 @@
-"""The overhead of the thumbnail pipeline: 20 videos, against a bare PyAV loop in two processes.
+"""The overhead of the thumbnail pipeline: 20 videos, compared with a bare PyAV loop in two processes.
 
     python -m bench.thumbnails [--videos 20] [--seconds 60] [--rounds 3]
 
-The videos are copies of a generated one, long enough to keep a process busy for most of a second, so that the last
-video does not decide. With the default options the bench takes about two minutes on two idle cores.
+The videos are copies of one that is made first. Each keeps a process busy for most of a second, and one video more or
+less at the end does not decide the result. Without options the run takes about two minutes on two free cores.
 
-Both make the same pictures with the same function. Each of the bare processes gets half of the videos and does
-nothing else; the pipeline has its work queue, done checks, dead letters and counters. They take turns, and medians
-are compared, from the start of the first video to the end of the last one: processes have started by then, but the
-pipeline's workers still import PyAV with their first video. The time of the whole pipeline, with its start, is
-printed too. The claim: at least 0.9 of the loop's throughput.
+Both contestants make the same pictures with the same function. Each of the bare processes gets half of the videos and
+does nothing else; the pipeline has its work queue, done checks, dead letters and counters. They alternate in one run,
+and their medians are compared. A time is from the first video's start to the last one's end: the processes have started
+before, but the pipeline's workers still import PyAV with their first video. The time of the whole pipeline, including
+its start, is printed too. The claim: at least 0.9 of the loop's throughput.
 """
 
 import argparse
@@ -33,19 +33,20 @@ from beam_patterns.pipelines.video_thumbnails import video_thumbnails
 from beam_patterns.transforms import DeadLetter
 
 WORKERS, FRAMES, SIZE = 2, 12, 320
+#: Start and end of each video of the pipeline.
 _SPANS: list[str] = []
 
 
 class Timed(Thumbnailer):
-    """The pipeline's own worker; its result is the start and the end, on the clock that all processes share."""
+    """The pipeline's own worker, which returns its start and end, on the clock that all processes share."""
 
     def __call__(self, video: str) -> str:
-        began = time.monotonic()
+        started = time.monotonic()
         super().__call__(video)
-        return f"{began} {time.monotonic()}"
+        return f"{started} {time.monotonic()}"
 
 
-def _note(span: str) -> None:
+def _keep(span: str) -> None:
     _SPANS.append(span)
 
 
@@ -56,11 +57,11 @@ def _fail(letter: DeadLetter) -> None:
 def makespan(spans: Iterable[str]) -> float:
     """Seconds from the first start to the last end."""
     times = [tuple(map(float, span.split())) for span in spans]
-    return max(ended for _, ended in times) - min(began for began, _ in times)
+    return max(ended for _, ended in times) - min(started for started, _ in times)
 
 
 def loop(videos: Path, output: Path) -> tuple[float, float]:
-    """Two bare processes: each imports this module, waits for the start, and works through its half."""
+    """The times of two bare processes: each imports this module, waits for the start signal, and works on its half."""
     started = time.monotonic()
     code = "import sys; from bench.thumbnails import bare; bare(sys.argv[1], sys.argv[2], sys.argv[3:])"
     names = sorted(map(str, videos.iterdir()))
@@ -77,7 +78,7 @@ def loop(videos: Path, output: Path) -> tuple[float, float]:
 
 
 def bare(videos: str, output: str, names: list[str]) -> None:
-    """The work of a bare process."""
+    """The main function of a bare process: prints the start and end of each video."""
     work = Timed(OutputFolders(videos, output), FRAMES, SIZE)
     __import__("av"), __import__("PIL.Image")
     print("ready", flush=True)
@@ -87,7 +88,7 @@ def bare(videos: str, output: str, names: list[str]) -> None:
 
 
 def pipeline(videos: Path, output: Path) -> tuple[float, float]:
-    """The flow of pipelines/video_thumbnails.py on FnApiRunner."""
+    """The times of the graph of pipelines/video_thumbnails.py on FnApiRunner."""
     started = time.monotonic()
     _SPANS.clear()
     work = Timed(OutputFolders(str(videos), str(output)), FRAMES, SIZE)
@@ -95,12 +96,12 @@ def pipeline(videos: Path, output: Path) -> tuple[float, float]:
         with ErrorHandler("Fail" >> beam.Map(_fail)) as dead:
             found = p | "Find" >> FindFiles(FilePattern.of(str(videos)), "videos")
             made = video_thumbnails(found, work, dead=dead, timeout=600, force=True)
-        _ = made | "Time" >> beam.Map(_note)
+        _ = made | "Time" >> beam.Map(_keep)
     return makespan(_SPANS), time.monotonic() - started
 
 
 def main(arguments: list[str]) -> None:
-    """Prints both times and the ratio."""
+    """Prints both times and their ratio."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--videos", type=int, default=20)
     parser.add_argument("--seconds", type=int, default=60)
@@ -108,7 +109,7 @@ def main(arguments: list[str]) -> None:
     o = parser.parse_args(arguments)
     make = runpy.run_path(str(Path(__file__).parents[1] / "examples" / "videos.py"))["make"]
     contestants = {"loop": loop, "pipeline": pipeline}
-    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in contestants}
+    measured: dict[str, list[tuple[float, float]]] = {name: [] for name in contestants}
     with tempfile.TemporaryDirectory(prefix="thumbnails-") as folder:
         videos = Path(folder, "videos")
         videos.mkdir()
@@ -118,16 +119,16 @@ def main(arguments: list[str]) -> None:
         for number in range(o.rounds):
             for name, contestant in contestants.items():
                 output = Path(folder, f"{name}-{number}")
-                taken[name].append(contestant(videos, output))
+                measured[name].append(contestant(videos, output))
                 assert len(list(output.glob("*/sheet.jpg"))) == o.videos
     print(f"{o.videos} videos of {o.seconds} s, {FRAMES} frames each, on {WORKERS} processes, median of {o.rounds}")
-    best = statistics.median(work for work, _ in taken["loop"])
-    for name, times in taken.items():
+    best = statistics.median(work for work, _ in measured["loop"])
+    for name, times in measured.items():
         work, whole = (statistics.median(column) for column in zip(*times, strict=True))
         print(f"  {name:<8} {work:6.2f} s, {best / work:.3f} of the loop's throughput; with its start {whole:.2f} s")
 
 
 if __name__ == "__main__":
-    from bench.thumbnails import main as imported  # Functions of __main__ would be pickled by value.
+    from bench.thumbnails import main as imported  # Not from __main__, whose functions are pickled by value.
 
     imported(sys.argv[1:])

@@ -1,11 +1,11 @@
-"""WorkQueue against concurrent.futures.ProcessPoolExecutor and the ideal.
+"""WorkQueue compared with concurrent.futures.ProcessPoolExecutor and the ideal.
 
     python -m bench.work_queue [--rounds 1]
 
-400 items of 50 ms and 400 of 500 ms of CPU work on two processes; a round takes about six minutes. Each item reports
-its start and end; a contestant's time is from the first start to the last end, when pools have started. The ideal is
-two bare processes with half of the items each, in the same run. The claims: at most 1.10 of the ideal with 50 ms,
-1.05 with 500 ms.
+400 items of 50 ms and 400 of 500 ms of CPU work on two processes; a round takes about six minutes. Each item returns
+its start and its end. The time of a contestant is from the first start to the last end, so its pool has started before.
+The ideal is two bare processes with half of the items each, in the same run. The claims: at most 1.10 of the ideal with
+50 ms, and 1.05 with 500 ms.
 """
 
 import argparse
@@ -22,25 +22,26 @@ import apache_beam as beam
 from beam_patterns.transforms import WorkQueue
 
 WORKERS = 2
+#: Start and end of each item of the pipeline.
 _SPANS: list[tuple[float, float]] = []
 
 
 def spin(steps: int) -> tuple[float, float]:
     """Does CPU work; returns its start and end, on the clock that all processes share."""
-    began, total = time.monotonic(), 0
+    started, total = time.monotonic(), 0
     for number in range(steps):
         total += number * number
-    return began, time.monotonic()
+    return started, time.monotonic()
 
 
 def makespan(spans: Iterable[tuple[float, float]]) -> float:
     """Seconds from the first start to the last end."""
     spans = list(spans)
-    return max(ended for _, ended in spans) - min(began for began, _ in spans)
+    return max(ended for _, ended in spans) - min(started for started, _ in spans)
 
 
 def ideal(items: int, steps: int) -> float:
-    """Two bare processes: each imports this module, waits for the start, and works through its half."""
+    """The time of two bare processes: each imports this module, waits for the start signal, and works on its half."""
     code = "import sys; from bench.work_queue import bare; bare(int(sys.argv[1]), int(sys.argv[2]))"
     command = [sys.executable, "-c", code, str(items // WORKERS), str(steps)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
@@ -54,26 +55,26 @@ def ideal(items: int, steps: int) -> float:
 
 
 def bare(items: int, steps: int) -> None:
-    """The work of a bare process."""
+    """The main function of a bare process: prints its time."""
     print("ready", flush=True)
     sys.stdin.readline()
     print(makespan(spin(steps) for _ in range(items)))
 
 
 def executor(items: int, steps: int) -> float:
-    """The same in a ProcessPoolExecutor."""
+    """The time of concurrent.futures."""
     with ProcessPoolExecutor(WORKERS, mp_context=get_context("spawn")) as pool:
         list(pool.map(spin, [1] * 4 * WORKERS))
         return makespan(pool.map(spin, [steps] * items))
 
 
 def keep(span: tuple[float, float]) -> None:
-    """Keeps the result: FnApiRunner runs in this process."""
+    """Keeps the times of an item: FnApiRunner runs in this process."""
     _SPANS.append(span)
 
 
 def work_queue(items: int, steps: int) -> float:
-    """The same in a pipeline on FnApiRunner."""
+    """The time of a pipeline on FnApiRunner."""
     _SPANS.clear()
     with beam.Pipeline("FnApiRunner") as p:
         _ = p | beam.Create([steps] * items) | WorkQueue(spin).with_workers(WORKERS) | beam.Map(keep)
@@ -81,13 +82,13 @@ def work_queue(items: int, steps: int) -> float:
 
 
 def steps_for(seconds: float) -> int:
-    """The number of steps that take `seconds` on an idle core."""
-    fastest = min(ended - began for began, ended in (spin(1_000_000) for _ in range(5)))
+    """The number of steps that take this time on a free core."""
+    fastest = min(ended - started for started, ended in (spin(1_000_000) for _ in range(5)))
     return int(1_000_000 * seconds / fastest)
 
 
 def main(arguments: list[str]) -> None:
-    """Prints the ratios."""
+    """Prints the times and their ratios to the ideal."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=1)
     rounds = parser.parse_args(arguments).rounds
@@ -98,17 +99,17 @@ def main(arguments: list[str]) -> None:
     }
     for items, seconds in ((400, 0.05), (400, 0.5)):
         steps = steps_for(seconds)
-        taken: dict[str, list[float]] = {name: [] for name in contestants}
+        measured: dict[str, list[float]] = {name: [] for name in contestants}
         for _ in range(rounds):
             for name, contestant in contestants.items():
-                taken[name].append(contestant(items, steps))
-        best = statistics.median(taken["ideal"])
+                measured[name].append(contestant(items, steps))
+        best = statistics.median(measured["ideal"])
         print(f"{items} items of {seconds * 1000:.0f} ms on {WORKERS} processes")
-        for name, times in taken.items():
+        for name, times in measured.items():
             print(f"  {name:<9} {statistics.median(times):6.2f} s  {statistics.median(times) / best:.3f} of the ideal")
 
 
 if __name__ == "__main__":
-    from bench.work_queue import main as imported  # Functions of __main__ would be pickled by value.
+    from bench.work_queue import main as imported  # Not from __main__, whose functions are pickled by value.
 
     imported(sys.argv[1:])

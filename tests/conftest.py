@@ -9,7 +9,7 @@ import apache_beam as beam
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from beam_patterns.transforms.work.fork_server import Spawner
+from beam_patterns.transforms.work.fork_server import ForkServer
 
 from .servers import chromium, flink, prism, wait_until
 from .servers import kafka as kafka_server
@@ -104,9 +104,9 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[chromium.Brows
 
 
 @pytest.fixture(scope="session")
-def spawner() -> Iterator[None]:
-    """Keeps the process that pools of workers come from, which else each pipeline with a WorkQueue starts anew."""
-    kept = Spawner.taken()
+def fork_server() -> Iterator[None]:
+    """Keeps the fork server running, which otherwise each pipeline with a WorkQueue starts and ends."""
+    kept = ForkServer.acquire()
     yield
     kept.release()
 

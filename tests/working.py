@@ -1,4 +1,4 @@
-"""Work that goes well, and badly; and what is left of it in /proc."""
+"""Functions for work queues that succeed or misbehave, and a search for the processes that they leave running."""
 
 import ctypes
 import logging
@@ -13,7 +13,7 @@ from pathlib import Path
 from apache_beam.metrics import Metrics
 
 from beam_patterns.transforms.queues import Message
-from beam_patterns.transforms.work.fork_server import Spawner
+from beam_patterns.transforms.work import fork_server
 
 #: In the environment of every process that this test run starts.
 _RUN = "BEAM_PATTERNS_TEST_RUN"
@@ -21,28 +21,28 @@ os.environ.setdefault(_RUN, str(os.getpid()))
 
 
 def times_ten(number: int) -> int:
-    """The best of workers."""
+    """Succeeds."""
     return number * 10
 
 
 def process_id(_: int) -> int:
-    """Where the item is worked on."""
+    """Returns the id of the process that works on the item."""
     return os.getpid()
 
 
 def letters(word: str) -> Iterator[str]:
-    """Several results."""
+    """Yields several results."""
     yield from word
 
 
 def words(message: Message) -> Iterator[Message]:
-    """Several messages of one."""
+    """Yields several messages from one."""
     for word in (message.value or b"").split():
         yield Message(word)
 
 
 def counted_and_logged(number: int) -> int:
-    """Tells the world."""
+    """Updates metrics of its own and logs."""
     Metrics.counter("mine", "items").inc(2)
     Metrics.distribution("mine", "numbers").update(number)
     logging.getLogger("mine").warning("number %d", number)
@@ -50,12 +50,12 @@ def counted_and_logged(number: int) -> int:
 
 
 def refuses(number: int) -> int:
-    """Always raises."""
+    """Always raises an error."""
     raise ValueError(f"not {number}")
 
 
 def quits(_: int) -> int:
-    """As os._exit in a library does."""
+    """Ends the process, as os._exit in a library does."""
     os._exit(7)
 
 
@@ -65,14 +65,14 @@ def segfaults(_: int) -> int:
 
 
 def eats_memory(_: int) -> int:
-    """Wants more than there is; the limit stands for the machine's."""
+    """Allocates more than its limit, which stands for the machine's memory."""
     resource.setrlimit(resource.RLIMIT_AS, (resource.getrlimit(resource.RLIMIT_AS)[0], resource.RLIM_INFINITY))
     with limited_memory(1 << 30):
         return len(bytearray(8 << 30))
 
 
 class limited_memory:  # noqa: N801 (a context manager)
-    """So much more than the process has now."""
+    """Limits the memory of the process to what it has now and this number of bytes more."""
 
     def __init__(self, more: int) -> None:
         self._more = more
@@ -86,18 +86,18 @@ class limited_memory:  # noqa: N801 (a context manager)
 
 
 def hangs(_: int) -> int:
-    """Longer than any test."""
+    """Sleeps longer than any test."""
     time.sleep(3_600)
     return 0
 
 
 def hangs_in_c(_: int) -> int:
-    """Holds the interpreter's lock: no thread and no signal handler of the process runs."""
+    """Sleeps with the interpreter's lock: no thread and no signal handler of the process runs."""
     return ctypes.PyDLL(None).sleep(3_600)
 
 
 def leaves_children(number: int) -> int:
-    """A child, a grandchild, one in a session of its own and a daemon, which outlive any politeness; then it hangs."""
+    """Starts a child with a child, one in its own session and a daemon, which all ignore SIGTERM; then hangs."""
     marked = {**os.environ, "BEAM_PATTERNS_TEST_CHILD": "1"}
     sleeper = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(3600)"
     nested = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {sleeper!r}])"
@@ -109,24 +109,25 @@ def leaves_children(number: int) -> int:
     return hangs(number)
 
 
-def detaches(place: str) -> Path:
-    """A daemon as daemons are made: two forks, a session and an environment of its own; `place` becomes its number."""
-    code = f"import os, time; open('{place}.new', 'w').write(str(os.getpid())); os.rename('{place}.new', '{place}')"
+def start_daemon(pid_file: str) -> Path:
+    """Starts a daemon: two forks, a session and an environment of its own. It writes its process id to the file."""
+    new = f"{pid_file}.new"
+    code = f"import os, time; open('{new}', 'w').write(str(os.getpid())); os.rename('{new}', '{pid_file}')"
     if (child := os.fork()) == 0:
         os.setsid()
         if os.fork() == 0:
             os.execve(sys.executable, [sys.executable, "-S", "-c", f"{code}; time.sleep(3600)"], {})
         os._exit(0)
     os.waitpid(child, 0)
-    while not Path(place).exists():
+    while not Path(pid_file).exists():
         time.sleep(0.01)
-    return Path(place)
+    return Path(pid_file)
 
 
-def is_alive(place: Path) -> bool:
-    """Whether the daemon is, whose number the file holds."""
+def is_alive(pid_file: Path) -> bool:
+    """Whether the daemon with this file runs."""
     try:
-        return str(place).encode() in Path("/proc", place.read_text(), "cmdline").read_bytes()
+        return str(pid_file).encode() in Path("/proc", pid_file.read_text(), "cmdline").read_bytes()
     except OSError:
         return False
 
@@ -134,15 +135,15 @@ def is_alive(place: Path) -> bool:
 MISBEHAVIOURS = (refuses, quits, segfaults, eats_memory, hangs, hangs_in_c, leaves_children)
 
 
-def misbehaves_now_and_then(number: int) -> int:
-    """Every tenth does, each in its way."""
+def sometimes_misbehaves(number: int) -> int:
+    """Misbehaves on every tenth item, each time in another way."""
     if number % 10 == 3:
         return MISBEHAVIOURS[number // 10 % len(MISBEHAVIOURS)](number)
     return times_ten(number)
 
 
 def fails_twice(path: str) -> int:
-    """Succeeds at the third attempt; remembers in a file, for attempts share nothing else."""
+    """Succeeds on the third attempt. It counts in a file, because attempts share nothing else."""
     with Path(path).open("a") as attempts:
         attempts.write(".")
     count = len(Path(path).read_text())
@@ -151,9 +152,10 @@ def fails_twice(path: str) -> int:
     return count
 
 
-def left_behind() -> list[str]:
-    """The command lines of processes that pools of this test run have started and that are still there."""
-    kept = {os.getpid(), getattr(getattr(Spawner._one, "_process", None), "pid", 0)}
+def leftover_processes() -> list[str]:
+    """The command lines of running processes that pools of this test run have started, except the fork server."""
+    shared = fork_server.ForkServer._shared
+    kept = {os.getpid(), shared._process.pid if shared is not None else 0}
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -162,6 +164,7 @@ def left_behind() -> list[str]:
         except OSError:
             continue
         ours = f"{_RUN}={os.environ[_RUN]}".encode() in environment and int(folder.name) not in kept
-        if ours and ("transforms.workers.spawner import main" in line or b"BEAM_PATTERNS_TEST_CHILD=1" in environment):
+        started = f"from {fork_server.__name__} import main" in line or b"BEAM_PATTERNS_TEST_CHILD=1" in environment
+        if ours and started:
             found.append(f"{folder.name}: {line[:200]}")
     return found

@@ -2,11 +2,12 @@
 
 import inspect
 import logging
+import operator
 import os
 import random
 import typing
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import apache_beam as beam
 from apache_beam.internal import cloudpickle
@@ -17,27 +18,25 @@ from apache_beam.transforms.window import GlobalWindows
 from apache_beam.typehints import Tuple
 
 from .base.dead_letter import DeadLetter
-from .base.guard import Guard, guarded_outputs, report_dead
+from .base.guard import RESERVED, Guard, guarded_outputs, report_dead
 from .base.hints import beam_type, return_hint
 from .base.pattern import GuardedPattern, single_input
 from .base.runners import LOCAL
-from .work.step import Work
-from .work.task import Staged, Task
+from .work.step import RetryPolicy, Work
+from .work.task import Task
 
 __all__ = ["WorkQueue"]
 
-_REMEDY = "Add .with_error_handler(...) to send such items to a dead-letter queue."
 
-
-class WorkQueue(GuardedPattern):
-    """Does real work on every item, each independent of the others, in local processes that may hang or die.
+class WorkQueue(GuardedPattern[PCollection[Any], PCollection[Any]]):
+    """Does real work on every item, independently of all others, in local processes that may hang or crash.
 
     ```
                         +--> worker process --+
     items --> spread ---+--> worker process --+--> results
                         +--> worker process --+
                                    |
-                        failed: again, later; at last a dead letter
+                        failed: retries with growing pauses, then a dead letter
     ```
 
     >>> import apache_beam as beam
@@ -49,21 +48,23 @@ class WorkQueue(GuardedPattern):
     2
 
     Args:
-        work: a function of one item, a Command, an HttpWorker or a MultiWorker. What it returns is the item's result;
-            a generator function has as many results as it yields, all of them passed on when it has ended well.
-        attempts: how often an item is tried before it becomes a dead letter.
-        timeout: seconds for an attempt, after which its process and all it started are ended; None waits for ever.
+        work: a function of one item, a Command, an HttpWorker or a MultiWorker. The return value is the item's result.
+            A generator function yields several results, which are passed on when it has ended without an error.
+        attempts: maximum number of attempts, after which an item becomes a dead letter.
+        timeout: seconds for an attempt, after which its process and all that it started are killed; None: no timeout.
 
     In: PCollection[T].
-    Out: PCollection[R], R from the work's return annotation (of a generator's, what it yields), Any without one. A
-    result that is a Message made of a Message gets an id made of that one's, so a repetition can be recognised.
+    Out: PCollection[R], with R from the work's return annotation (of a generator function: the type that it yields),
+    Any without one. A Message that is the result of a Message gets an id derived from that message's, so that a
+    consumer can recognise repetitions.
     Streaming: item by item; results keep their item's window and timestamp. A bundle lasts as long as its slowest item.
-    Failure: an error, a timeout or a crash costs the item one attempt and no other item anything; what failed for the
-    last time goes to the error handler as a DeadLetter, or fails the run.
-    Counters: in = out + dropped + dead; `out` are items whose work succeeded, `results` what came of them, `skipped`
-    (and dropped) what the done check knew, `retried` attempts beyond the first. Distributions: service_us, gap_us
-    (between arrivals), wait_us (for a free worker), held (whether all workers had enough to do when it came).
-    Over beam.Map: processes that can be ended, timeouts, retries, done checks, both cores of a laptop busy.
+    Failure: an error, a timeout or a crash costs the item one attempt and does not affect other items. After the last
+    attempt the item goes to the error handler as a DeadLetter, or fails the run.
+    Counters: in = out + dropped + dead. `out` counts the items whose work succeeded, `results` their results, `skipped`
+    (and `dropped`) the items that the done check knew, `retried` the attempts beyond the first. Distributions:
+    service_us, gap_us (between arrivals), wait_us (for a free worker), held (whether all workers had enough items when
+    an item arrived).
+    Over beam.Map: processes that can be killed, timeouts, retries, done checks, all cores of a laptop in use.
     Source: Burns, Designing Distributed Systems, chapter 10.
     """
 
@@ -71,134 +72,103 @@ class WorkQueue(GuardedPattern):
     _worth: Any = BaseException
     _wait: Any = None
     _done: Callable[[Any], Any] | None = None
+    _force = False
 
     def __init__(self, work: Callable[[Any], Any], attempts: int = 3, timeout: float | None = 60) -> None:
         super().__init__()
-        if not callable(work):
-            raise TypeError(f"WorkQueue(work) takes a function of one item, not {work!r}")
+        _check_callable(work, "WorkQueue(work)")
         if not isinstance(attempts, int) or attempts < 1:
-            raise ValueError(f"WorkQueue(attempts={attempts!r}): an item is tried at least once, so give 1 or more")
+            raise ValueError(f"WorkQueue(attempts={attempts!r}): give the number of attempts, 1 or more")
         if timeout is not None and not timeout > 0:
-            raise ValueError(f"WorkQueue(timeout={timeout!r}): give seconds above 0, or None to wait for ever")
-        _checked(work, "the work")
+            raise ValueError(f"WorkQueue(timeout={timeout!r}): give seconds above 0, or None for no timeout")
         self._work, self._attempts, self._timeout = work, attempts, timeout
 
-    def with_workers(self, number: int) -> "WorkQueue":
-        """So many worker processes per Beam worker; else one per core on local runners and one elsewhere."""
+    def with_workers(self, number: int) -> Self:
+        """Number of worker processes per Beam worker; by default one per core on local runners, and one elsewhere."""
         if not isinstance(number, int) or number < 1:
             raise ValueError(f"with_workers({number!r}): give the number of processes, 1 or more")
         return self._with(_workers=number)
 
-    def with_retry(self, worth: Any = BaseException, wait: Any = None) -> "WorkQueue":
-        """Which errors are worth a retry, and how long to wait for it.
+    def with_retry(self, worth: Any = BaseException, wait: Any = None) -> Self:
+        """Errors that are worth a retry, and the pause before it.
 
-        `worth` is a class of exceptions, a tuple of them, or a function of the exception. `wait` is any of tenacity's,
-        such as `tenacity.wait_random_exponential(1, 60)`, the default: exponential with full jitter, a minute at most.
+        `worth` is a class of exceptions, a tuple of them, or a function of the exception. `wait` is a wait strategy of
+        tenacity, by default `tenacity.wait_random_exponential(1, 60)`: exponential with full jitter, up to a minute.
         """
         if wait is not None and not callable(wait):
-            raise TypeError(f"with_retry(wait={wait!r}): give a wait of tenacity's, such as wait_fixed(5)")
+            raise TypeError(f"with_retry(wait={wait!r}): give a wait strategy of tenacity, such as wait_fixed(5)")
         if not callable(worth) and not isinstance(worth, tuple):
             raise TypeError(f"with_retry({worth!r}): give a class of exceptions, a tuple of them or a function of one")
-        _checked(worth, "worth")
+        _check_picklable(worth, "with_retry")
         return self._with(_worth=worth, _wait=wait)
 
-    def with_done_check(self, done: Callable[[Any], Any], force: bool = False) -> "WorkQueue":
-        """Items for which `done(item)` is true are skipped; with `force` they are worked on again.
+    def with_done_check(self, done: Callable[[Any], Any], force: bool = False) -> Self:
+        """Skips items for which `done(item)` is true; with `force` they are worked on again.
 
         The check runs in the worker process, before the work. If it has a method `mark`, that is called with the item
         after the work succeeded: see `DoneMarkers`.
         """
-        if not callable(done):
-            raise TypeError(f"with_done_check takes a function of one item, not {done!r}")
-        _checked(done, "the done check")
-        return self._with(_done=_Forced(done) if force else done)
+        _check_callable(done, "with_done_check")
+        return self._with(_done=done, _force=force)
 
-    def expand(self, items: PCollection) -> PCollection:
+    def expand(self, items: PCollection[Any]) -> PCollection[Any]:
         """The results."""
         single_input(self, items)
-        task = Task(self._work, self._done, Worth(self._worth), logging.getLogger().getEffectiveLevel())
-        made = result_type(self._work)
+        worth = self._worth
+        is_worth = (lambda error: isinstance(error, worth)) if isinstance(worth, type | tuple) else worth
+        task = Task(self._work, self._done, is_worth, logging.getLogger().getEffectiveLevel(), self._force)
+        results_type = result_type(self._work)
         fn = Work(
-            Guard(self, items.element_type, counters=(), remedy=_REMEDY),
+            Guard(self, items.element_type, counters=(*RESERVED, "skipped", "results", "retried")),
             cloudpickle.dumps(task),
             workers=self._workers or _default_workers(items.pipeline),
             timeout=self._timeout,
-            attempts=self._attempts,
-            retry=(task.worth_retrying, self._wait),
+            retry=RetryPolicy(self._attempts, is_worth, self._wait),
             work_name=_name(self._work),
-            types=(items.element_type, made),
         )
-        # Prism can't decode what a key's items in windows of their own become there.
-        keyed = items.is_bounded and isinstance(items.windowing.windowfn, GlobalWindows)
-        spread = items | "Spread" >> (_ByKey() if keyed else beam.Reshuffle())
-        results, dead = guarded_outputs(self, spread, fn, {"results": made}, verb="Work", label="ParDo(Work)")
+        # On Prism, items in windows can't be decoded after a shuffle by key.
+        by_key = items.is_bounded and isinstance(items.windowing.windowfn, GlobalWindows)
+        spread = items | "Spread" >> (_ReshuffleByKey() if by_key else beam.Reshuffle())
+        results, dead = guarded_outputs(self, spread, fn, {"results": results_type}, verb="Work", label="ParDo(Work)")
         if self._handler is not None:
-            report_dead(self, dead | "Dead" >> beam.Map(_passed_on).with_output_types(DeadLetter))
-        return results | "Results" >> beam.Map(_passed_on).with_output_types(made)
+            report_dead(self, dead | "Dead" >> beam.Map(_unchanged).with_output_types(DeadLetter))
+        return results | "Results" >> beam.Map(_unchanged).with_output_types(results_type)
 
 
-class _ByKey(beam.PTransform):
-    """A Reshuffle that Flink can't leave out.
+class _ReshuffleByKey(beam.PTransform):
+    """A Reshuffle that Flink executes.
 
-    In a batch job it takes the second of two for done, and reading a queue has one: all items would stay in one slot.
+    In a batch job, Flink leaves out the second of two Reshuffles, and reading a queue has one: all items would stay in
+    one slot.
     """
 
-    def expand(self, items: PCollection) -> PCollection:
+    def expand(self, items: PCollection[Any]) -> PCollection[Any]:
         element = items.element_type
         return (
             items
-            | "Key" >> beam.Map(_keyed).with_output_types(Tuple[int, element])
+            | "Key" >> beam.Map(_with_random_key).with_output_types(Tuple[int, element])
             | "Shuffle" >> ReshufflePerKey()
-            | "Items" >> beam.Map(_unkeyed).with_output_types(element)
+            | "Items" >> beam.Map(operator.itemgetter(1)).with_output_types(element)
         )
 
 
-def _keyed(element: Any) -> tuple[int, Any]:
+def _with_random_key(element: Any) -> tuple[int, Any]:
     return random.getrandbits(32), element
 
 
-def _unkeyed(pair: tuple[int, Any]) -> Any:
-    return pair[1]
-
-
-def _passed_on(element: Any) -> Any:
-    """Beam loses what a finish_bundle yields to a step that takes batches: it empties the batches before, not after."""
+def _unchanged(element: Any) -> Any:
+    # This step takes elements. Beam loses what `finish_bundle` yields to a step that takes batches: it flushes that
+    # step's batches before `finish_bundle`, not after (seen in 2.77).
     return element
 
 
-class Worth:
-    """Whether an error is worth a retry."""
-
-    def __init__(self, given: Any) -> None:
-        self._given = given
-
-    def __call__(self, error: BaseException) -> bool:
-        if isinstance(self._given, type | tuple):
-            return isinstance(error, self._given)
-        return bool(self._given(error))
-
-
-class _Forced:
-    """A done check that is not asked, only told."""
-
-    def __init__(self, done: Any) -> None:
-        self._done = done
-
-    def __call__(self, unused_item: Any) -> bool:
-        return False
-
-    def mark(self, item: Any) -> None:
-        if hasattr(self._done, "mark"):
-            self._done.mark(item)
-
-
 def result_type(work: Any) -> Any:
-    """The type of the elements that a worker makes, from its annotation."""
+    """The type of a worker's results, from its annotation."""
     declared = getattr(work, "result_type", None)
     if declared is not None:
         return declared
-    if isinstance(work, Staged):
-        return result_type(work.last)
+    if hasattr(work, "last_stage"):
+        return result_type(work.last_stage)
     hint = return_hint(work)
     function = work if inspect.isroutine(work) else type(work).__call__
     if inspect.isgeneratorfunction(function):
@@ -206,12 +176,18 @@ def result_type(work: Any) -> Any:
     return beam_type(hint)
 
 
-def _checked(given: Any, what: str) -> None:
+def _check_callable(given: Any, place: str) -> None:
+    if not callable(given):
+        raise TypeError(f"{place} takes a function of one item, not {given!r}")
+    _check_picklable(given, place)
+
+
+def _check_picklable(given: Any, place: str) -> None:
     try:
         cloudpickle.dumps(given)
     except Exception as error:
         raise TypeError(
-            f"{what} {_name(given)} can't be sent to a worker process: {error}; open connections and the like inside it"
+            f"{place}: {_name(given)} can't be sent to a worker process: {error}; open connections when it is called"
         ) from error
 
 

@@ -35,7 +35,7 @@ def test_the_guide_shows_the_example_as_it_is() -> None:
 
 
 def test_sales_are_added_up_and_labelled_each_order_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spawner: None
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fork_server: None
 ) -> None:
     monkeypatch.chdir(tmp_path)
     sales = [(1, "north", 1099), (2, "south", 500), (1, "north", 1099), (3, "north", 1)]

@@ -29,7 +29,7 @@ from .videos import ROOT, dead_letters
 _EXAMPLES = runpy.run_path(str(ROOT / "examples" / "traffic.py"))
 scene: Callable[..., Any] = _EXAMPLES["scene"]
 
-pytestmark = pytest.mark.usefixtures("spawner")
+pytestmark = pytest.mark.usefixtures("fork_server")
 
 IMAGES = 8
 NO_IMAGE = "no image that can be read: it is none of JPEG, PNG, WEBP, BMP, TIFF"

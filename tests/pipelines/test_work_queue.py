@@ -15,7 +15,7 @@ from tests import ROOT
 from tests.transforms.queues.http.test_work_queue_source import folder, serving
 from tests.transforms.work.test_http import Service, service
 
-pytestmark = pytest.mark.usefixtures("spawner")
+pytestmark = pytest.mark.usefixtures("fork_server")
 __all__ = ["service"]
 _STREAM = ("--streaming", "--runner", "PrismRunner")
 ORDERS = [Message.of({"id": n, "name": f"customer {n}"}, key=b"%d" % n) for n in range(6)]
@@ -69,7 +69,7 @@ def test_what_fails_is_a_dead_letter_with_the_programs_reason(queues: Callable[[
 def test_a_service_works_on_every_item_under_its_own_key(queues: Callable[[str], str], service: Service) -> None:
     assert work_queue.run(arguments(queues, "--url", service.url)) == 0
     assert sorted(m.value or b"" for m in content(queues("labels"))) == [b"done " + (m.value or b"") for m in ORDERS]
-    assert len({headers["Idempotency-Key"] for _, headers, _ in service.asked}) == 6
+    assert len({headers["Idempotency-Key"] for _, headers, _ in service.requests}) == 6
 
 
 def test_finished_items_of_a_work_source_are_skipped_unless_forced(
@@ -92,7 +92,7 @@ def test_finished_items_of_a_work_source_are_skipped_unless_forced(
     [
         ([], "give either --command 'PROGRAM ARGUMENTS' or --url"),
         (["--command", "true", "--url", "http://h/"], "give either --command"),
-        (["--command", "echo {a.b}"], "is no placeholder"),
+        (["--command", "echo {a.b}"], "is not a placeholder"),
         (["--command", "echo 'a"], "--command: \"echo 'a\" can't be divided into words: No closing quotation"),
         (["--command", " "], "--command: ' ' names no program"),
         (["--command", "no-such-program {path}"], "--command: there is no program 'no-such-program' here"),

@@ -39,7 +39,7 @@ def balance(shown: str) -> list[str]:
     return [f"{step[1]} {' '.join(step[2].split())}" for step in steps if step and re.search("[1-9]", step[2])]
 
 
-@pytest.mark.usefixtures("spawner")
+@pytest.mark.usefixtures("fork_server")
 @pytest.mark.parametrize("name", CASES)
 def test_a_pipeline_does_the_same_on_every_runner(
     name: str, runner_flags: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]

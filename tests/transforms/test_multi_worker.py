@@ -16,51 +16,51 @@ from beam_patterns.transforms.work import Command
 from .test_work_queue import run_of
 
 SOON = wait_fixed(0.01)
-pytestmark = pytest.mark.usefixtures("spawner")
+pytestmark = pytest.mark.usefixtures("fork_server")
 
 
 def trace(folder: str, stage: str) -> int:
-    """How often this stage has run for the item."""
+    """Counts the runs of a stage for the item, in a file, and returns their number."""
     with Path(folder, stage).open("a") as runs:
         runs.write(".")
     return len(Path(folder, stage).read_text())
 
 
 def detect(folder: str) -> str:
-    """First stage; what it makes says in which process."""
+    """The first stage."""
     trace(folder, "detect")
     return folder
 
 
 def tag(folder: str) -> str:
-    """Second."""
+    """The second stage."""
     trace(folder, "tag")
     return folder
 
 
 def blur_fails_once(folder: str) -> list[int]:
-    """Third, in trouble."""
+    """The third stage, which raises an error in its first run."""
     if trace(folder, "blur") == 1:
         raise ConnectionError("the blurring service is away")
     return [len(Path(folder, stage).read_text()) for stage in ("detect", "tag", "blur")]
 
 
-def blur_dies_once(folder: str) -> list[int]:
-    """Third, in greater trouble."""
+def blur_crashes_once(folder: str) -> list[int]:
+    """The third stage, which crashes in its first run."""
     if trace(folder, "blur") == 1:
         os._exit(3)
     return [len(Path(folder, stage).read_text()) for stage in ("detect", "tag", "blur")]
 
 
 def blur_hangs_once(folder: str) -> list[int]:
-    """Third, for ever."""
+    """The third stage, which hangs in its first run."""
     if trace(folder, "blur") == 1:
         time.sleep(3_600)
     return [len(Path(folder, stage).read_text()) for stage in ("detect", "tag", "blur")]
 
 
-@pytest.mark.parametrize("blur", [blur_fails_once, blur_dies_once, blur_hangs_once])
-def test_a_retry_resumes_at_the_failed_stage(blur: Callable[[str], Any], tmp_path: Path) -> None:
+@pytest.mark.parametrize("blur", [blur_fails_once, blur_crashes_once, blur_hangs_once])
+def test_a_retry_starts_at_the_failed_stage(blur: Callable[[str], Any], tmp_path: Path) -> None:
     work = WorkQueue(MultiWorker(detect, tag, blur), timeout=5).with_workers(1).with_retry(wait=SOON)
     assert run_of([str(tmp_path)], work)["results"] == [[1, 1, 2]]
 
@@ -69,8 +69,8 @@ def test_a_retry_resumes_at_the_failed_stage(blur: Callable[[str], Any], tmp_pat
     ("blur", "error_type", "message"),
     [
         (blur_fails_once, "ConnectionError", "the blurring service is away; in stage 'blur'"),
-        (blur_dies_once, "WorkerCrashedError", "the worker process ended with exit code 3; in stage 'blur'"),
-        (blur_hangs_once, "TimeoutError", "no result within 4 s, .*; in stage 'blur'"),
+        (blur_crashes_once, "WorkerCrashedError", "the worker process ended with exit code 3; in stage 'blur'"),
+        (blur_hangs_once, "TimeoutError", "no result within 4 s; the worker process .* were killed; in stage 'blur'"),
     ],
 )
 def test_errors_name_the_stage(blur: Callable[[str], Any], error_type: str, message: str, tmp_path: Path) -> None:
@@ -87,42 +87,42 @@ def test_stages_are_counted(tmp_path: Path) -> None:
     assert stages == {"detect": 1, "tag": 1, "blur_fails_once": 1}
 
 
-def test_in_order_each_stage_gets_what_the_one_before_made() -> None:
+def test_stages_in_order_are_called_with_the_result_before_them() -> None:
     assert MultiWorker(str.strip, str.upper, len)("  abc ") == 3
 
 
-def test_by_name_each_stage_gets_what_it_needs_in_the_order_it_names_them() -> None:
+def test_stages_by_name_are_called_with_their_inputs_in_order() -> None:
     worker = MultiWorker(
         size=len,
         first=lambda word: word[0],
-        told=("{} has {} letters, first {}".format, "item", "size", "first"),
+        text=("{} has {} letters, first {}".format, "item", "size", "first"),
     )
     assert worker("abc") == "abc has 3 letters, first a"
 
 
-def test_stages_may_be_written_before_what_they_need() -> None:
-    made: list[str] = []
+def test_stages_may_be_written_before_their_inputs() -> None:
+    ran: list[str] = []
     worker = MultiWorker(
-        late=(lambda early: made.append("late") or early, "early"),
-        early=lambda item: made.append("early") or item,
+        late=(lambda early: ran.append("late") or early, "early"),
+        early=lambda item: ran.append("early") or item,
         last=(lambda late: late + 1, "late"),
     )
     assert worker(1) == 2
-    assert made == ["early", "late"]
+    assert ran == ["early", "late"]
 
 
-def test_every_stage_runs_though_nobody_needs_it() -> None:
+def test_a_stage_that_is_not_an_input_runs_too() -> None:
     seen: list[int] = []
     assert MultiWorker(audit=seen.append, result=lambda item: item * 2)(4) == 8
     assert seen == [4]
 
 
 def thrice(word: str) -> Iterator[str]:
-    """Several results."""
+    """Yields several results."""
     yield from [word] * 3
 
 
-def test_the_last_stage_may_have_several_results_and_gives_the_type() -> None:
+def test_the_last_stage_may_yield_several_results() -> None:
     run = run_of([" a "], WorkQueue(MultiWorker(str.strip, thrice)).with_workers(1))
     assert run["results"] == ["a", "a", "a"]
 
@@ -135,16 +135,16 @@ def test_programs_can_be_stages() -> None:
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
-        (lambda: MultiWorker(), r"either in order or by name, and at least one"),
-        (lambda: MultiWorker(len, size=len), r"either in order or by name"),
+        (lambda: MultiWorker(), r"takes at least one stage, and all stages either in order or by name"),
+        (lambda: MultiWorker(len, size=len), r"all stages either in order or by name"),
         (lambda: MultiWorker("len"), r"a stage is a function of one item, not 'len'"),
         (lambda: MultiWorker(len, len), r"the name 'len' is taken; name the stages"),
         (lambda: MultiWorker(a="x"), r"MultiWorker\(a='x'\): write a function, or \(function,"),
-        (lambda: MultiWorker(item=len), r'no stage can be called "item"'),
-        (lambda: MultiWorker(a=(len, "b")), r"a needs 'b', which is no stage; known are item, a"),
-        (lambda: MultiWorker(a=(len, "b"), b=(len, "a")), r"stages need each other in a circle: a -> b -> a"),
-        (lambda: MultiWorker(a=(len, "a")), r"stages need each other in a circle: a -> a"),
-        (lambda: MultiWorker(thrice, len), r"thrice yields several results; only the last stage may, len"),
+        (lambda: MultiWorker(item=len), r'a stage can\'t be named "item"'),
+        (lambda: MultiWorker(a=(len, "b")), r"the input 'b' of a is not a stage; known are item, a"),
+        (lambda: MultiWorker(a=(len, "b"), b=(len, "a")), r"stages depend on each other in a cycle: a -> b -> a"),
+        (lambda: MultiWorker(a=(len, "a")), r"stages depend on each other in a cycle: a -> a"),
+        (lambda: MultiWorker(thrice, len), r"thrice yields several results; only the last stage, len, may"),
     ],
 )
 def test_wrong_use_fails_at_construction(make: Callable[[], Any], sentence: str) -> None:

@@ -1,4 +1,4 @@
-"""What a WorkQueue's items are worked on by: a function, a `Command`, an `HttpWorker`, a `MultiWorker`."""
+"""The workers of a WorkQueue: a function, a `Command`, an `HttpWorker` or a `MultiWorker`, and what they may raise."""
 
 from .command import Command, CommandError
 from .done import DoneMarkers

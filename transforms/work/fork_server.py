@@ -1,38 +1,41 @@
-"""The process that nurseries come from: one per Beam worker, while it has pools.
+"""The fork server: one process per Beam worker, which forks the supervisors of all its pools.
 
-Importing Beam takes a second of CPU. This process does it once, in a fresh interpreter with a single thread, and forks
-a nursery for each pool that the Beam worker asks for. It never loads user code.
+Importing Beam takes a second of CPU. The fork server imports it once, in a fresh interpreter with a single thread, and
+forks a supervisor for each pool that the Beam worker creates. It never loads user code.
 """
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from multiprocessing.reduction import recv_handle, send_handle
+from typing import NoReturn
 
-from . import pool_supervisor as nursery
+from . import pool_supervisor
 
-__all__ = ["Spawner", "main"]
+__all__ = ["ForkServer", "main"]
 
 _START = """
 import logging, sys
 sys.path[:] = sys.argv[2:]
-logging.basicConfig(level=logging.ERROR)  # What Beam says when it is imported is known from the Beam worker.
+logging.basicConfig(level=logging.ERROR)  # The Beam worker has logged the warnings of Beam's import already.
 from {module} import main
 main(int(sys.argv[1]))
 """
 
 
-class Spawner:
-    """The process, seen from the Beam worker: shared by its pools."""
+class ForkServer:
+    """The Beam worker's handle of its fork server, which all its pools share."""
 
-    _one: "Spawner | None" = None
+    _shared: "ForkServer | None" = None
     _lock = threading.Lock()
 
     def __init__(self) -> None:
         self._owner, self._users = os.getpid(), 0
-        self._control, theirs = socket.socketpair()
+        self._control, theirs = Pipe()
         with theirs:
             flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
             code = _START.format(module=__name__)
@@ -44,46 +47,47 @@ class Spawner:
             )
 
     @classmethod
-    def taken(cls) -> "Spawner":
-        """The one of this process; give it back with `release`."""
+    def acquire(cls) -> "ForkServer":
+        """The fork server of this process, started if there is none. Call `release` when it is not needed any more."""
         with cls._lock:
-            one = cls._one
-            if one is None or one._owner != os.getpid() or one._process.poll() is not None:
-                one = cls._one = cls()
-            one._users += 1
-            return one
+            shared = cls._shared
+            if shared is None or shared._owner != os.getpid() or shared._process.poll() is not None:
+                shared = cls._shared = cls()
+            shared._users += 1
+            return shared
 
     def release(self) -> None:
-        """The last one out ends it."""
+        """Ends the process after its last user has released it."""
         with self._lock:
             self._users -= 1
             if self._users or self._owner != os.getpid():
                 return
-            if Spawner._one is self:
-                Spawner._one = None
+            if ForkServer._shared is self:
+                ForkServer._shared = None
         self._control.close()
         self._process.wait()
 
-    def nursery(self) -> socket.socket:
-        """The control connection of a new nursery."""
-        ours, theirs = socket.socketpair()
+    def fork_supervisor(self) -> Connection:
+        """Forks a pool supervisor; returns the control connection to it."""
+        ours, theirs = Pipe()
         with theirs, self._lock:
-            socket.send_fds(self._control, [b"n"], [theirs.fileno()])
+            send_handle(self._control, theirs.fileno(), 0)
         return ours
 
 
-def main(descriptor: int) -> None:
-    """Forks nurseries until the Beam worker is gone."""
-    control = socket.socket(fileno=descriptor)
+def main(descriptor: int) -> NoReturn:
+    """Forks pool supervisors until the Beam worker is gone."""
+    control = Connection(descriptor)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # The system buries them.
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # The kernel reaps them.
     while True:
-        asked, descriptors, _, _ = socket.recv_fds(control, 1, 1)
-        if not asked:
+        try:
+            connection = recv_handle(control)
+        except (EOFError, OSError):
             os._exit(0)
         if os.fork() == 0:
             control.close()
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             os.setsid()
-            nursery.main(descriptors[0])
-        os.close(descriptors[0])
+            pool_supervisor.main(connection)
+        os.close(connection)

@@ -11,44 +11,51 @@ from .task import PermanentError
 
 __all__ = ["HttpBusyError", "HttpError", "HttpRefusedError", "HttpWorker"]
 
-_LONGEST_WAIT = 600.0
+_MAX_RETRY_AFTER = 600.0
 
 
 class HttpError(Exception):
-    """The service could not be reached or failed; another attempt may succeed."""
+    """The service can't be reached or failed; a retry may succeed."""
 
 
 class HttpBusyError(HttpError):
-    """The service asks to come again later."""
+    """The service is busy (429 or 503)."""
 
-    def __init__(self, sentence: str, retry_after: float | None) -> None:
-        super().__init__(sentence)
-        self.retry_after = retry_after
+    retry_after: float | None = None
+    """Number of seconds that it asks to wait, if it does."""
 
 
 class HttpRefusedError(PermanentError):
-    """The service will not take this item, however often it is sent."""
+    """The service refuses the item; it is not sent again."""
 
 
 class HttpWorker:
-    """Posts each item to a service; its answer is the result.
+    """Posts each item to a service; the body of the response is the result.
 
     ```
-    item --POST, Idempotency-Key--> service --200--> result: the answer's body
-                                            --429, 503 with Retry-After--> again, not before then
-                                            --5xx, no answer--> again
-                                            --4xx--> dead letter
+    item --POST, Idempotency-Key--> service --200--> result: the body of the response
+                                            --429, 503 with Retry-After--> retry, not before then
+                                            --408, 5xx, no response--> retry
+                                            --other 4xx--> dead letter
     ```
 
-    The key is made of the item's message id, so a service that remembers keys does the work once however often it is
-    asked. Connections are kept open between items.
+    >>> from beam_patterns.transforms import WorkQueue
+    >>> from beam_patterns.transforms.work import HttpWorker
+    >>> label = HttpWorker("https://labels.example/print?size=a6").with_token_from("LABELS_TOKEN")
+    >>> labels = WorkQueue(label, attempts=5)
+    >>> print(label)
+    HttpWorker(https://labels.example/print)
+
+    The key is the item's message id, so a service that remembers keys does the work once, however often the item is
+    sent. Connections stay open between items.
 
     Args:
-        url: http:// or https://; without a password in it, see `with_token_from`.
+        url: an http:// or https:// URL, without a password; see `with_token_from`.
 
-    In: anything with a JSON form.
-    Out: bytes, the body of the answer.
-    Failure: errors name the service without query, headers or body, so no secret of theirs gets into logs.
+    In: anything that can be converted to JSON.
+    Out: bytes, the body of the response.
+    Failure: HttpError, HttpBusyError and HttpRefusedError name the service without query, headers or body, so that no
+    secrets are logged.
     Source: Burns, Designing Distributed Systems, chapter 10; the IETF's draft of the Idempotency-Key header; RFC 9110.
     """
 
@@ -61,8 +68,8 @@ class HttpWorker:
         self._shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
         if "@" in parts.netloc:
             raise ValueError(
-                f"HttpWorker({self._shown}): the URL has a user name or password in it, which would end up in logs; "
-                "put a token into the environment and name it with .with_token_from(...)"
+                f"HttpWorker({self._shown}): the URL has a user name or password in it, which would be logged; "
+                "put a token into an environment variable and name it with .with_token_from(...)"
             )
         self._url, self.__name__ = url, parts.hostname
         self._client: Any = None
@@ -74,17 +81,17 @@ class HttpWorker:
         return changed
 
     def __call__(self, item: Any) -> bytes:
-        """The service's answer."""
+        """The body of the service's response."""
         import httpx
 
         self._client = self._client or httpx.Client(timeout=httpx.Timeout(None, connect=10))
         try:
-            answer = self._client.post(self._url, content=as_json(item), headers=self._headers(item))
+            response = self._client.post(self._url, content=as_json(item), headers=self._headers(item))
         except httpx.HTTPError as error:
             raise HttpError(f"{self._shown} can't be reached ({type(error).__name__})") from None
-        if answer.is_success:
-            return answer.content
-        raise self._failure(answer)
+        if response.is_success:
+            return response.content
+        raise self._failure(response)
 
     def _headers(self, item: Any) -> dict[str, str]:
         headers = {"Content-Type": "application/json", "Idempotency-Key": identity(item)}
@@ -95,11 +102,13 @@ class HttpWorker:
             headers["Authorization"] = f"Bearer {token}"
         return headers
 
-    def _failure(self, answer: Any) -> Exception:
-        sentence = f"{self._shown} answered {answer.status_code} {answer.reason_phrase}"
-        if answer.status_code in (429, 503):
-            return HttpBusyError(sentence, _seconds(answer.headers.get("Retry-After")))
-        if answer.status_code == 408 or answer.is_server_error:
+    def _failure(self, response: Any) -> Exception:
+        sentence = f"{self._shown} answered {response.status_code} {response.reason_phrase}"
+        if response.status_code in (429, 503):
+            error = HttpBusyError(sentence)
+            error.retry_after = _seconds(response.headers.get("Retry-After"))
+            return error
+        if response.status_code == 408 or response.is_server_error:
             return HttpError(sentence)
         return HttpRefusedError(sentence)
 
@@ -111,15 +120,12 @@ class HttpWorker:
 
 
 def _seconds(retry_after: str | None) -> float | None:
-    """Of a Retry-After header: seconds, or a date."""
+    """The seconds of a Retry-After header, which is a number or a date; None if it is missing or invalid."""
     if not retry_after:
         return None
     try:
-        wait = (
-            float(retry_after)
-            if retry_after.isdigit()
-            else parsedate_to_datetime(retry_after).timestamp() - time.time()
-        )
+        number = retry_after.isdigit()
+        wait = float(retry_after) if number else parsedate_to_datetime(retry_after).timestamp() - time.time()
     except ValueError:
         return None
-    return min(max(wait, 0.0), _LONGEST_WAIT)
+    return min(max(wait, 0.0), _MAX_RETRY_AFTER)

@@ -1,4 +1,4 @@
-"""An item as workers outside Python see it."""
+"""Conversion of items for programs and services outside Python."""
 
 from hashlib import blake2b
 from pathlib import PurePath
@@ -12,7 +12,7 @@ __all__ = ["as_json", "as_text", "identity"]
 
 
 def as_json(item: Any) -> bytes:
-    """The item as JSON: a message's payload if it is JSON already, else as a string; anything else in its JSON form.
+    """The item as JSON. A message's payload that is not JSON becomes a string.
 
     >>> as_json(Message(b'{"n": 1}')), as_json(Message(b"plain")), as_json("a.mp4")
     (b'{"n": 1}', b'"plain"', b'"a.mp4"')
@@ -31,7 +31,7 @@ def as_json(item: Any) -> bytes:
 
 
 def as_text(value: Any) -> str:
-    """A value as one argument of a command: strings as they are, anything else as JSON."""
+    """A value as one argument of a program: text unchanged, anything else as JSON."""
     if isinstance(value, Message):
         value = value.value
     if isinstance(value, bytes):
@@ -40,7 +40,7 @@ def as_text(value: Any) -> str:
 
 
 def identity(item: Any) -> str:
-    """The same for the same item on every run: a message's id, else a hash of the item's JSON."""
+    """An id that is the same for the same item in every run: a message's id, otherwise a hash of the item's JSON."""
     if isinstance(item, Message):
         return (item.with_id().attribute(MESSAGE_ID) or b"").decode("utf-8", "replace")
     return blake2b(as_json(item), digest_size=16).hexdigest()

@@ -1,157 +1,140 @@
-"""The process that brings up workers and ends them: one per pool, with a single thread.
+"""The supervisor of a pool: the process that starts and ends the pool's worker processes, with a single thread.
 
 ```
-Beam worker --start, end--> nursery --fork--> keeper --fork--> worker 1 --> whatever its item started
-     |                                  +---> keeper --------> worker 2
-     +------------------------ items, results ---------------------+
+Beam worker --start, end--> supervisor --fork--> reaper --fork--> worker process --> what its items start
+     |                           +-------fork--> reaper --fork--> worker process --> ...
+     |                                                                  |
+     +------------------------- items, results -------------------------+
 ```
 
-It loads the work once and forks a worker in milliseconds, so a crash costs no second import of everything. Its own
-thread never runs user code, so it always notices when the Beam worker is gone, even by kill -9, and then ends every
-process below it. Between it and each worker is a keeper, which inherits what the worker's items detach from themselves.
+It loads the work once and forks a worker process in milliseconds, so a crash costs no second import of all modules.
+Its thread never runs user code, so it always notices the end of the Beam worker, even by kill -9, and then kills every
+process below it. The reaper between it and each worker process is the parent of what the items detach.
 """
 
 import os
 import pickle
 import shutil
 import signal
-import socket
-import struct
 import sys
 import tempfile
 import traceback
 from contextlib import suppress
+from multiprocessing.connection import Connection
+from multiprocessing.reduction import recv_handle
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import NoReturn
 
-from . import process_tree as family
-from .reaper import keep
+from . import process_tree
+from .reaper import reap
 from .task import Task
 from .worker_main import serve
 
-__all__ = ["ANSWER", "BROKEN", "COMMAND", "END", "START", "Setup", "main"]
+__all__ = ["END", "START", "STOP", "PoolSupervisor", "main"]
 
-#: Commands are a letter and a process id; answers a letter, a process id and what waitpid said.
-COMMAND = struct.Struct("!ci")
-ANSWER = struct.Struct("!cii")
-START, END = b"S", b"E"
-STARTED, ENDED, LOADED, BROKEN = b"s", b"e", b"l", b"b"
+#: Requests of the Beam worker, each with a process id.
+START, END, STOP = "start", "end", "stop"
 
 
-class Setup(NamedTuple):
-    """What the Beam worker tells a nursery first."""
+def main(descriptor: int) -> NoReturn:
+    """Runs one pool until the Beam worker stops it, or is gone.
 
-    path: list[str]
-    environment: dict[str, str]
-    folder: str
-    task: bytes
-
-
-def main(descriptor: int) -> None:
-    """Serves one pool until its Beam worker is gone."""
-    control = socket.socket(fileno=descriptor)
-    family.adopt_orphans()
+    The first message is the pickled task, with the surroundings of the Beam worker, in which the task's modules can be
+    imported. The reply is None, or why the task can't be loaded.
+    """
+    control = Connection(descriptor)
+    process_tree.become_subreaper()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        length = COMMAND.unpack(control.recv(COMMAND.size, socket.MSG_WAITALL))[1]
-        setup: Setup = pickle.loads(control.recv(length, socket.MSG_WAITALL))  # noqa: S301 (the pipeline's own code)
-        sys.path[:] = setup.path
+        sys.path[:], environment, folder, pickled = control.recv()
         os.environ.clear()
-        os.environ.update(setup.environment)
-        os.chdir(setup.folder)
-        task = pickle.loads(setup.task)  # noqa: S301 (as above)
+        os.environ.update(environment)
+        os.chdir(folder)
+        task = pickle.loads(pickled)  # noqa: S301 (the pipeline's own code)
     except Exception:
-        _refuse(control)
-    folder = Path(tempfile.mkdtemp(prefix="work-queue-"))
-    nursery = _Nursery(control, task, folder)
-    signal.signal(signal.SIGTERM, lambda *_: nursery.end_all())
-    try:
-        control.sendall(ANSWER.pack(LOADED, 0, 0))
-        nursery.serve()
-    except OSError:  # The Beam worker was gone before it had its answer.
-        nursery.end_all()
+        control.send(traceback.format_exc(limit=-1).strip().rpartition("\n")[2])
+        os._exit(1)
+    supervisor = PoolSupervisor(control, task)
+    signal.signal(signal.SIGTERM, supervisor.end)
+    with suppress(OSError, EOFError):  # The Beam worker is gone.
+        control.send(None)
+        supervisor.serve()
+    supervisor.end()
 
 
-class _Nursery:
-    def __init__(self, control: socket.socket, task: Task, folder: Path) -> None:
-        self._control, self._task, self._folder = control, task, folder
-        self._keepers = dict[int, int]()
-        """Of each worker; on systems where a keeper could not keep anything the worker itself."""
+class PoolSupervisor:
+    """Starts and ends worker processes on request."""
 
-    def serve(self) -> NoReturn:
-        while True:
-            command, descriptors, _, _ = socket.recv_fds(self._control, COMMAND.size, 2)
-            if len(command) < COMMAND.size:  # The Beam worker is gone.
-                self.end_all()
-            kind, pid = COMMAND.unpack(command)
-            self._start(*descriptors) if kind == START else self._end(pid)
+    def __init__(self, control: Connection, task: Task) -> None:
+        self._control, self._task = control, task
+        self._folder = Path(tempfile.mkdtemp(prefix="work-queue-"))
+        self._reapers = dict[int, int]()
+        """By worker process. Without subreapers there are no reapers: each process stands for its own."""
 
-    def end_all(self) -> NoReturn:
-        for keeper in self._keepers.values():
-            family.end(keeper)
-        family.end_below()
+    def serve(self) -> None:
+        """Answers requests until the Beam worker stops the pool."""
+        while (request := self._control.recv())[0] != STOP:
+            kind, pid = request
+            self._control.send(self._start_worker() if kind == START else self._end_worker(pid))
+
+    def end(self, *_: object) -> NoReturn:
+        """Kills all processes of the pool and ends this one."""
+        for reaper in self._reapers.values():
+            process_tree.kill_tree(reaper)
+        process_tree.kill_descendants()
         shutil.rmtree(self._folder, ignore_errors=True)
         os._exit(0)
 
-    def _start(self, connection: int, last_words: int) -> None:
-        nursery, (ours, theirs) = os.getpid(), os.pipe()
-        keeper = os.fork()
-        if keeper == 0:
+    def _start_worker(self) -> int:
+        """Receives the descriptors of a new worker process and starts it; returns its process id."""
+        connection, crash_output = recv_handle(self._control), recv_handle(self._control)
+        supervisor, (pid_reader, pid_writer) = os.getpid(), os.pipe()
+        reaper = os.fork()
+        if reaper == 0:
             self._control.close()
-            os.close(ours)
-            if family.IS_COMPLETE:
-                family.adopt_orphans()
+            os.close(pid_reader)
+            if process_tree.HAS_SUBREAPERS:
+                process_tree.become_subreaper()
                 worker = os.fork()
                 if worker:
-                    for descriptor in (connection, last_words, theirs):
+                    for descriptor in (connection, crash_output, pid_writer):
                         os.close(descriptor)
-                    keep(worker, nursery)
-            self._become_worker(connection, last_words, theirs)
-        for descriptor in (connection, last_words, theirs):
+                    reap(worker, supervisor)
+            self._become_worker(connection, crash_output, pid_writer)
+        for descriptor in (connection, crash_output, pid_writer):
             os.close(descriptor)
-        with open(ours, "rb") as report:  # noqa: PTH123 (a descriptor, not a path)
-            worker = int(report.read())
-        self._keepers[worker] = keeper
-        self._control.sendall(ANSWER.pack(STARTED, worker, 0))
+        with open(pid_reader, "rb") as pid:  # noqa: PTH123 (a descriptor, not a path)
+            worker = int(pid.read())
+        self._reapers[worker] = reaper
+        return worker
 
-    def _become_worker(self, connection: int, last_words: int, report: int) -> NoReturn:
-        os.write(report, str(os.getpid()).encode())
-        os.close(report)
+    def _become_worker(self, connection: int, crash_output: int, pid_writer: int) -> NoReturn:
+        os.write(pid_writer, str(os.getpid()).encode())
+        os.close(pid_writer)
         os.setsid()
-        family.die_with_parent(signal.SIGKILL)
+        process_tree.die_with_parent(signal.SIGKILL)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        _volunteer_for_the_out_of_memory_killer()
-        _use_own_folder(self._folder / str(os.getpid()))
+        with suppress(OSError):  # When memory runs out, the kernel kills this process, not the Beam worker.
+            Path("/proc/self/oom_score_adj").write_text("1000")
+        # Temporary files of items, and of programs that they start, are removed with the worker process.
+        folder = self._folder / str(os.getpid())
+        folder.mkdir()
+        os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
         try:
-            serve(connection, last_words, self._task)
+            serve(connection, crash_output, self._task)
         finally:
             os._exit(1)
 
-    def _end(self, worker: int) -> None:
-        """The worker, its keeper and all they kept; its keeper's children are ours when that is dead."""
-        keeper = self._keepers.pop(worker)
-        status = family.end(keeper)
-        if keeper != worker:
-            status = family.end(worker)
-        for orphan in set(family.children_of(os.getpid())) - set(self._keepers.values()):
-            family.end(orphan)
+    def _end_worker(self, worker: int) -> int:
+        """Kills the worker process, its reaper and all their descendants; returns the worker's wait status.
+
+        If the reaper had died, its children are this process's.
+        """
+        reaper = self._reapers.pop(worker)
+        status = process_tree.kill_tree(reaper)
+        if reaper != worker:
+            status = process_tree.kill_tree(worker)
+        for orphan in set(process_tree.children()[os.getpid()]) - set(self._reapers.values()):
+            process_tree.kill_tree(orphan)
         shutil.rmtree(self._folder / str(worker), ignore_errors=True)
-        self._control.sendall(ANSWER.pack(ENDED, worker, status))
-
-
-def _use_own_folder(folder: Path) -> None:
-    """Temporary files of the item, and of the programs it starts, go with the worker, however it ends."""
-    folder.mkdir()
-    os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
-
-
-def _volunteer_for_the_out_of_memory_killer() -> None:
-    """When memory ends, the kernel takes the worker whose item eats it, not the Beam worker."""
-    with suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("1000")
-
-
-def _refuse(control: socket.socket) -> NoReturn:
-    reason = traceback.format_exc(limit=-1).strip().rpartition("\n")[2].encode()
-    control.sendall(ANSWER.pack(BROKEN, len(reason), 0) + reason)
-    os._exit(1)
+        return status

@@ -1,8 +1,8 @@
-"""Processes and all that descend from them, however well those hide.
+"""Killing a process with all its descendants, including those that detached themselves.
 
-On Linux a subreaper inherits what detaches itself from its descendants (setsid, double fork), so whatever an item has
-started stays below the worker's keeper until that ends, and nothing else is ever there. Elsewhere there is neither that
-nor /proc: only a worker's own session is ended.
+On Linux a subreaper becomes the parent of the descendants that lose theirs (by setsid or a double fork), so whatever
+an item starts stays below the reaper of its worker process, and no other process is ever there. Other systems have
+neither subreapers nor /proc: there, only the session of the worker process is killed.
 """
 
 import ctypes
@@ -13,67 +13,63 @@ from collections import defaultdict
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["IS_COMPLETE", "adopt_orphans", "children_of", "die_with_parent", "end", "end_below"]
+__all__ = ["HAS_SUBREAPERS", "become_subreaper", "children", "die_with_parent", "kill_descendants", "kill_tree"]
 
-#: Whether nothing can escape here.
-IS_COMPLETE = sys.platform == "linux"
+#: Whether this system has subreapers, so that no process can escape.
+HAS_SUBREAPERS = sys.platform == "linux"
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 _PROC = Path("/proc")
 
 
-def adopt_orphans() -> None:
-    """What loses its parent below this process becomes this one's child."""
+def become_subreaper() -> None:
+    """Makes this process the parent of each descendant whose own parent ends."""
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
 def die_with_parent(number: int) -> None:
-    """The signal that this process gets when its parent ends."""
+    """Makes the kernel send this process a signal when its parent ends."""
     _prctl(_PR_SET_PDEATHSIG, number)
 
 
-def children_of(pid: int) -> list[int]:
-    """As they are now, the dead included that nobody has waited for."""
-    return _children()[pid]
-
-
-def end(pid: int) -> int:
-    """Ends a child and all below it; how it ended, by itself perhaps.
-
-    Generation by generation they are stopped before we look for their children: then none can start another or wait for
-    a dead one, whose number could be another process's by now. Those of the last generation die first.
-    """
-    family, generation = list[int](), [pid]
-    while generation:
-        family += generation
-        for member in generation:
-            _kill(member, signal.SIGSTOP)
-        children = _children()
-        generation = [child for member in generation for child in children[member] if child not in family]
-    for member in reversed(family):
-        _kill(member, signal.SIGKILL)
-    if not IS_COMPLETE:
-        with suppress(ProcessLookupError):
-            os.killpg(pid, signal.SIGKILL)
-    return os.waitpid(pid, 0)[1]
-
-
-def end_below() -> None:
-    """Ends everything below this process."""
-    while below := children_of(os.getpid()):
-        for child in below:
-            end(child)
-
-
-def _children() -> defaultdict[int, list[int]]:
-    children = defaultdict[int, list[int]](list)
+def children() -> defaultdict[int, list[int]]:
+    """The current children of each process, including zombies."""
+    found = defaultdict[int, list[int]](list)
     for stat in _PROC.glob("[0-9]*/stat"):
         try:
             fields = stat.read_bytes().rpartition(b")")[2].split()
         except OSError:
             continue
-        children[int(fields[1])].append(int(stat.parent.name))
-    return children
+        found[int(fields[1])].append(int(stat.parent.name))
+    return found
+
+
+def kill_tree(pid: int) -> int:
+    """Kills a child and all its descendants; returns the child's wait status, even if it had ended before.
+
+    Each generation is stopped before its children are listed: a stopped process can neither start another one nor reap
+    a zombie, whose process id could then belong to a new process. The last generation is killed first.
+    """
+    tree, generation = list[int](), [pid]
+    while generation:
+        tree += generation
+        for member in generation:
+            _kill(member, signal.SIGSTOP)
+        found = children()
+        generation = [child for member in generation for child in found[member] if child not in tree]
+    for member in reversed(tree):
+        _kill(member, signal.SIGKILL)
+    if not HAS_SUBREAPERS:
+        with suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGKILL)
+    return os.waitpid(pid, 0)[1]
+
+
+def kill_descendants() -> None:
+    """Kills all descendants of this process."""
+    while below := children()[os.getpid()]:
+        for child in below:
+            kill_tree(child)
 
 
 def _kill(pid: int, number: int) -> None:
@@ -82,5 +78,5 @@ def _kill(pid: int, number: int) -> None:
 
 
 def _prctl(option: int, value: int) -> None:
-    if IS_COMPLETE:
+    if HAS_SUBREAPERS:
         ctypes.CDLL(None).prctl(option, value, 0, 0, 0)

@@ -1,39 +1,39 @@
-"""The keeper of a worker: the process in which everything stays that the worker's items have started.
+"""The reaper of a worker process: the process below which everything stays that the worker's items start.
 
-As the nearest subreaper it becomes the parent of whatever detaches itself, so there is never a doubt whose item has
-started a process, and none is lost when its worker dies. It buries those that end by themselves.
+As the nearest subreaper it becomes the parent of each process that detaches itself. So it is always known which
+worker's items started a process, and none is lost when the worker process ends.
 """
 
 import os
 import signal
 from typing import NoReturn
 
-from . import process_tree as family
+from .process_tree import children, die_with_parent, kill_descendants, kill_tree
 
-__all__ = ["keep"]
+__all__ = ["reap"]
 
 
-def keep(worker: int, nursery: int) -> NoReturn:
-    """Until the nursery ends this process, or is gone itself."""
-    signal.signal(signal.SIGTERM, _give_up)
-    family.die_with_parent(signal.SIGTERM)
-    if os.getppid() != nursery:  # Gone before we could hear of it.
-        _give_up()
-    while (dead := _next_dead()) != worker:
-        os.waitpid(dead, 0)
-    while others := [child for child in family.children_of(os.getpid()) if child != worker]:
+def reap(worker: int, supervisor: int) -> NoReturn:
+    """Reaps children that end by themselves, until the supervisor kills this process or ends itself."""
+    signal.signal(signal.SIGTERM, _end)
+    die_with_parent(signal.SIGTERM)
+    if os.getppid() != supervisor:  # It ended before the signal was set.
+        _end()
+    while (child := _next_zombie()) != worker:
+        os.waitpid(child, 0)
+    while others := [child for child in children()[os.getpid()] if child != worker]:
         for child in others:
-            family.end(child)
-    while True:  # How the worker ended is for the nursery to ask.
+            kill_tree(child)
+    while True:  # The worker stays a zombie: the supervisor reads its exit status.
         signal.pause()
 
 
-def _next_dead() -> int:
-    """A child that has ended, and is left as it is."""
+def _next_zombie() -> int:
+    """Waits until a child has ended, without reaping it."""
     ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
     return ended.si_pid if ended else 0
 
 
-def _give_up(*_: object) -> NoReturn:
-    family.end_below()
+def _end(*_: object) -> NoReturn:
+    kill_descendants()
     os._exit(0)

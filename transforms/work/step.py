@@ -1,77 +1,92 @@
-"""The step that hands items to a pool of worker processes and takes their results back."""
+"""The step that hands items to a pool of worker processes and emits their results."""
 
 import heapq
 import itertools
 import queue
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import apache_beam as beam
+from apache_beam.metrics.execution import MetricsEnvironment
+from apache_beam.metrics.metricbase import MetricName
 from apache_beam.pvalue import TaggedOutput
 from apache_beam.typehints import List
 from apache_beam.utils.windowed_value import WindowedValue
 
 from ..base.dead_letter import DeadLetter
+from ..base.errors import ElementError
 from ..base.guard import DEAD, Guard, GuardedStep, shortened
 from ..base.message import identified
-from .measures import PER_WORKER, Measures
-from .pool import Lease, PoolError
+from .pool import PoolError, PoolReference
 from .task import Failure, Job, Outcome
 
-__all__ = ["Work"]
+__all__ = ["ITEMS_PER_WORKER", "RetryPolicy", "Work"]
 
-_MOST_WAITING = 1_000
+#: Items in flight per worker process: one that is worked on, and the next one.
+ITEMS_PER_WORKER = 2
+_MAX_WAITING = 1_000
+_DISTRIBUTIONS = ("service_us", "wait_us", "gap_us", "held", "workers")
+
+
+class RetryPolicy(NamedTuple):
+    """When an item is tried again: how often, after which errors, and after what pause."""
+
+    attempts: int
+    is_worth_retrying: Callable[[BaseException], Any]
+    wait: Callable[[Any], float] | None
+    """A wait strategy of tenacity; by default exponential with full jitter, up to a minute."""
+
+    def pause(self, attempt: int) -> float:
+        """Seconds to wait after this attempt, counted from 1."""
+        import tenacity
+
+        wait = self.wait or tenacity.wait_random_exponential(1, 60)
+        state = tenacity.RetryCallState(tenacity.Retrying(), None, (), {})
+        state.attempt_number = attempt
+        return wait(state)
 
 
 class Work(GuardedStep):
-    """Takes batches only, so that the SDK gathers elements; one by one each element would wait for the one before."""
+    """Sends items to a pool of worker processes and yields their results and dead letters.
+
+    It accepts batches only, for which Beam gathers elements: with `process`, each one would wait for the one before.
+    """
 
     def __init__(
-        self,
-        guard: Guard,
-        task: bytes,
-        *,
-        workers: int,
-        timeout: float | None,
-        attempts: int,
-        retry: tuple[Callable[[BaseException], bool], Callable[[Any], float] | None],
-        work_name: str,
-        types: tuple[Any, Any],
+        self, guard: Guard, task: bytes, workers: int, timeout: float | None, retry: RetryPolicy, work_name: str
     ) -> None:
         super().__init__(guard)
-        self._task, self._workers, self._timeout, self._attempts = task, workers, timeout, attempts
-        self._is_worth_retrying, self._wait = retry
+        self._task, self._workers, self._timeout, self._retry = task, workers, timeout, retry
         self._work_name = work_name
-        self._item_type, self._result_type = types
 
-    def get_input_batch_type(self, unused_type: Any) -> Any:
-        return List[self._item_type]
-
-    def infer_output_type(self, unused_type: Any) -> Any:
-        return self._result_type
+    def get_input_batch_type(self, input_type: Any) -> Any:
+        return List[input_type]
 
     def setup(self) -> None:
         super().setup()
-        self._lease = Lease(self._task, self._workers, self._timeout)
-        self._arrived = 0.0
+        self._pool = PoolReference(self._task, self._workers, self._timeout)
+        self._arrived_at = 0.0
         self._running = dict[int, Job]()
 
     def teardown(self) -> None:
-        if hasattr(self, "_lease"):
+        if hasattr(self, "_pool"):
             self._abandon()
-            self._lease.end()
+            self._pool.release()
 
     def start_bundle(self) -> None:
         super().start_bundle()
         self._abandon()
-        self._measures = Measures(self._workers, self._arrived)
-        self._done: queue.SimpleQueue[Job] = queue.SimpleQueue()
-        self._waiting: list[tuple[float, int, Job]] = []
-        self._turn = itertools.count()
+        self._metrics = metrics = MetricsEnvironment.current_container()  # Here Beam knows the step: see metrics.py.
+        self._distributions = {n: metrics.get_distribution(MetricName("WorkQueue", n)) for n in _DISTRIBUTIONS}
+        self._distributions["workers"].update(self._workers)
+        self._finished: queue.SimpleQueue[Job] = queue.SimpleQueue()
+        self._retries: list[tuple[float, int, Job]] = []
+        """When each is due, and a number, so that jobs are not compared."""
+        self._numbers = itertools.count()
 
     def _abandon(self) -> None:
-        """Gives up what is still running, which belongs to a bundle that failed."""
+        """Abandons the jobs that still run after their bundle failed."""
         for job in self._running.values():
             job.abandoned = True
         self._running = {}
@@ -81,91 +96,90 @@ class Work(GuardedStep):
         self, batch: Any, timestamp: Any = beam.DoFn.TimestampParam, window: Any = beam.DoFn.WindowParam
     ) -> Iterator[Any]:
         for element in batch:
-            self._measures.arrival(held=self._full())
-            while self._full():
-                yield from self._settled()
-            self._measures.count("in")  # When its work begins, so that the progress display is right.
-            self._submit(Job(element, (timestamp, window), self._done))
+            self._measure_arrival()
+            while self._is_full():
+                yield from self._next_outputs()
+            self._guard.count({"in": 1})  # Not before its work can begin: the progress display shows this counter.
+            self._submit(Job(element, timestamp, window, self._finished))
 
     def finish_bundle(self) -> Iterator[Any]:
-        while self._running or self._waiting:
-            yield from self._settled()
-        self._arrived = self._measures.arrived
+        while self._running or self._retries:
+            yield from self._next_outputs()
 
-    def _full(self) -> bool:
-        return len(self._running) >= PER_WORKER * self._workers or len(self._waiting) >= _MOST_WAITING
+    def _is_full(self) -> bool:
+        return len(self._running) >= ITEMS_PER_WORKER * self._workers or len(self._retries) >= _MAX_WAITING
 
     def _submit(self, job: Job) -> None:
         job.attempts += 1
         self._running[id(job)] = job
-        self._lease.pool.submit(job)
+        self._pool.pool.submit(job)
 
-    def _settled(self) -> Iterator[Any]:
-        """Waits for an item, or until a retry is due; yields the item's results in the item's own window."""
-        while self._waiting and self._waiting[0][0] <= time.monotonic():
-            self._submit(heapq.heappop(self._waiting)[2])
+    def _next_outputs(self) -> Iterator[Any]:
+        """Waits for the end of an attempt, or until a retry is due; yields the outputs in their item's own window."""
+        while self._retries and self._retries[0][0] <= time.monotonic():
+            self._submit(heapq.heappop(self._retries)[2])
         try:
-            job = self._done.get(timeout=max(self._waiting[0][0] - time.monotonic(), 0) if self._waiting else None)
+            job = self._finished.get(timeout=max(self._retries[0][0] - time.monotonic(), 0) if self._retries else None)
         except queue.Empty:
             return
         del self._running[id(job)]
-        timestamp, window = job.place
-        results, letters = self._outputs(job)
-        for result in results:
-            yield WindowedValue(result, timestamp, (window,))
-        for letter in letters:
-            yield TaggedOutput(DEAD, WindowedValue(letter, timestamp, (window,)))
+        if job.outcome is None:
+            raise PoolError(f"{self._guard.step}: {self._pool.pool.error}")
+        self._measure_attempt(job, job.outcome)
+        if job.outcome.failure is not None:
+            for letter in self._failed(job, job.outcome, job.outcome.failure):
+                yield TaggedOutput(DEAD, WindowedValue(letter, job.timestamp, (job.window,)))
+        elif job.outcome.skipped:
+            self._guard.count({"dropped": 1, "skipped": 1})
+        else:
+            self._guard.passed(1)
+            self._guard.count({"out": 1, "results": len(job.outcome.results)})
+            for result in identified(job.element, job.outcome.results):
+                yield WindowedValue(result, job.timestamp, (job.window,))
 
-    def _outputs(self, job: Job) -> tuple[list[Any], list[DeadLetter]]:
-        outcome = job.outcome
-        if outcome is None:
-            raise PoolError(f"{self._guard.step}: {self._lease.pool.lost}")
-        self._measures.attempt(job, outcome)
-        if outcome.failure is not None:
-            return [], self._failed(job, outcome, outcome.failure)
-        if outcome.skipped:
-            self._measures.count("dropped", "skipped")
-            return [], []
+    def _failed(self, job: Job, outcome: Outcome, failure: Failure) -> Iterator[DeadLetter]:
+        """Yields the item's dead letter, unless the item is tried again."""
+        job.last_failed_at = time.time()
+        job.first_failed_at = job.first_failed_at or job.last_failed_at
+        retry, error = self._retry, outcome.error
+        is_worth_retrying = failure.is_worth_retrying if error is None else retry.is_worth_retrying(error)
+        if is_worth_retrying and job.attempts < retry.attempts:
+            self._guard.count({"retried": 1})
+            pause = max(retry.pause(job.attempts), failure.retry_after or 0)
+            heapq.heappush(self._retries, (time.monotonic() + pause, next(self._numbers), job))
+            return
+        letter = self._guard.noted(self._letter(job, failure))
         self._guard.passed(1)
-        self._measures.count("out")
-        self._measures.count("results", number=len(outcome.results))
-        return identified(job.element, outcome.results), []
+        self._guard.count({"dead": 1})
+        yield letter
 
-    def _failed(self, job: Job, outcome: Outcome, failure: Failure) -> list[DeadLetter]:
-        """The item's dead letter; nothing if the item is tried again."""
-        now = time.time()
-        job.first_failed_at = job.first_failed_at or now
-        is_worth = failure.worth_retrying if outcome.error is None else self._is_worth_retrying(outcome.error)
-        if is_worth and job.attempts < self._attempts:
-            self._measures.count("retried")
-            pause = max(self._pause(job.attempts), failure.retry_after or 0)
-            heapq.heappush(self._waiting, (time.monotonic() + pause, next(self._turn), job))
-            return []
-        letter = self._guard.noted(self._letter(job, failure, now))
-        self._guard.passed(1)
-        self._measures.count("dead")
-        return [letter]
-
-    def _letter(self, job: Job, failure: Failure, now: float) -> DeadLetter:
-        error = RuntimeError(failure.message)
-        error.add_note(failure.traceback)
-        complaint = (
-            f"{self._work_name} failed {job.attempts} times, at last with {failure.error_type}: {failure.message}, "
-            f"on {shortened(job.element)}"
-        )
-        return self._guard.record(job.element, error, complaint)._replace(
+    def _letter(self, job: Job, failure: Failure) -> DeadLetter:
+        if not self._guard.handled:  # Not the guard's error, which has no place for the worker process's traceback.
+            trace = f" In the worker process:\n{failure.traceback}" if failure.traceback else ""
+            raise ElementError(
+                f"{self._guard.step}: {self._work_name} failed on attempt {job.attempts} of {self._retry.attempts} "
+                f"with {failure.error_type}: {failure.message}, on {shortened(job.element)}. Add "
+                f".with_error_handler(...) to send such items to a dead-letter queue.{trace}"
+            )
+        return self._guard.record(job.element, RuntimeError(failure.message))._replace(
             attempts=job.attempts,
             first_failed_at=job.first_failed_at,
-            last_failed_at=now,
+            last_failed_at=job.last_failed_at,
             error_type=failure.error_type,
             traceback=failure.traceback,
             fingerprint=failure.fingerprint,
         )
 
-    def _pause(self, attempt: int) -> float:
-        import tenacity
+    def _measure_arrival(self) -> None:
+        now = time.perf_counter()
+        if self._arrived_at:
+            self._distributions["gap_us"].update(int((now - self._arrived_at) * 1e6))
+        self._distributions["held"].update(int(self._is_full()))
+        self._arrived_at = now
 
-        wait = self._wait or tenacity.wait_random_exponential(1, 60)
-        state = tenacity.RetryCallState(tenacity.Retrying(), None, (), {})
-        state.attempt_number = attempt
-        return wait(state)
+    def _measure_attempt(self, job: Job, outcome: Outcome) -> None:
+        self._distributions["service_us"].update(int((job.ended_at - job.started_at) * 1e6))
+        self._distributions["wait_us"].update(int((job.started_at - job.submitted_at) * 1e6))
+        self._guard.times.note(job.ended_at - job.started_at, 1)
+        for name, value in outcome.metrics:  # What user code did to its own metrics in the worker process.
+            self._metrics.get_metric_cell(name).update(value)

@@ -1,11 +1,11 @@
-"""A worker's inside: one item after the other, until the pool is gone."""
+"""The main loop of a worker process: one item after the other, until the pool closes the connection."""
 
 import faulthandler
 import logging
 import pickle
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -13,15 +13,16 @@ from apache_beam.internal import cloudpickle
 from apache_beam.metrics.cells import CounterCell
 from apache_beam.runners.worker import statesampler
 
-from .task import DONE, ENTERED, LOG, MADE, Failure, Item, Outcome, PermanentError, Staged, Task, failure_of
+from .task import Failure, MessageKind, Outcome, PermanentError, Task, failure_of
 
 __all__ = ["dumps", "serve"]
 
-_MOST_UPDATES = 10_000
+_MAX_UPDATES = 10_000
+_LOG_FIELDS = ("name", "levelno", "levelname", "pathname", "lineno", "funcName", "created", "process")
 
 
 def dumps(value: Any) -> bytes:
-    """By reference where that is possible, by value (functions of a script, classes made on the way) where not."""
+    """Pickles a value: its classes and functions by reference if possible, else by value (those of a script)."""
     try:
         pickled = pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
     except Exception:
@@ -29,105 +30,106 @@ def dumps(value: Any) -> bytes:
     return cloudpickle.dumps(value) if b"__main__" in pickled else pickled  # The other process has another __main__.
 
 
-def serve(descriptor: int, last_words: int, task: Task) -> None:
-    """Works until the other end closes."""
-    link = _Link(descriptor)
-    faulthandler.enable(last_words, all_threads=False)  # Where a segmentation fault was, for the dead letter.
-    logging.root.handlers = [_Forward(link)]
+def serve(descriptor: int, crash_output: int, task: Task) -> None:
+    """Works on items until the other end of the connection is closed."""
+    channel = _Channel(descriptor)
+    faulthandler.enable(crash_output, all_threads=False)  # The traceback of a segmentation fault, for the dead letter.
+    logging.root.handlers = [_LogForwarder(channel)]
     logging.root.setLevel(task.log_level)
-    while (request := link.next()) is not None:
-        outcome = _attempt(task, request, link)
+    while (request := channel.receive()) is not None:
+        outcome = _attempt(task, request, channel)
         try:
-            link.tell(DONE, outcome)
+            channel.send(MessageKind.OUTCOME, outcome)
         except (BrokenPipeError, ConnectionError):
             return
-        except Exception as error:  # Not sent: a result that can't be pickled, or is too large for the memory.
-            link.tell(DONE, outcome._replace(results=[], failure=_failure(task, error)))
+        except Exception as error:  # Nothing was sent: a result can't be pickled, or is too large for the memory.
+            channel.send(MessageKind.OUTCOME, outcome._replace(results=[], failure=_failure(task, error)))
 
 
-class _Link:
-    """The connection to the Beam worker, which threads of user code may share by logging."""
+class _Channel:
+    """The connection to the Beam worker; threads of user code may send log records at the same time."""
 
     def __init__(self, descriptor: int) -> None:
         self._connection, self._lock = Connection(descriptor), threading.Lock()
 
-    def next(self) -> bytes | None:
+    def receive(self) -> bytes | None:
         try:
             return self._connection.recv_bytes()
         except (EOFError, OSError):
             return None
 
-    def tell(self, kind: bytes, said: Any) -> None:
-        """One of the kinds of news in task.py, and what belongs to it."""
-        message = kind + dumps(said)
+    def send(self, kind: bytes, content: Any) -> None:
+        """Sends a message of this `MessageKind`."""
+        message = kind + dumps(content)
         with self._lock:
             self._connection.send_bytes(message)
 
 
-def _attempt(task: Task, request: bytes, link: _Link) -> Outcome:
-    updates = _Updates()
+def _attempt(task: Task, request: bytes, channel: _Channel) -> Outcome:
+    updates = _MetricUpdates()
     statesampler.set_current_tracker(updates)
     try:
-        item: Item = pickle.loads(request)  # noqa: S301 (written by this run's own pool)
-        if task.done is not None and task.done(item.element):
+        element, stage_results = pickle.loads(request)  # noqa: S301 (from this run's own pool)
+        if task.done_check is not None and not task.force and task.done_check(element):
             return Outcome([], None, skipped=True, metrics=updates.all())
-        results = task.results(_call(task.work, item, link))
-        _mark(task, item)
+        results = task.results(_call(task.work, element, stage_results, channel))
+        if (mark := getattr(task.done_check, "mark", None)) is not None:
+            mark(element)
         return Outcome(results, None, metrics=updates.all())
-    except BaseException as error:  # SystemExit and its kin are the item's fault too.
+    except BaseException as error:  # SystemExit, too, is a failure of the item.
         return Outcome([], _failure(task, error), metrics=updates.all())
 
 
-def _call(work: Callable[[Any], Any], item: Item, link: _Link) -> Any:
-    if not isinstance(work, Staged):
-        return work(item.element)
-    made = {stage: pickle.loads(value) for stage, value in item.made.items()}  # noqa: S301 (as above)
-    return work.run(
-        item.element,
-        made,
-        enter=lambda stage: link.tell(ENTERED, stage),
-        keep=lambda stage, value: link.tell(MADE, (stage, dumps(value))),
+def _call(work: Any, element: Any, stage_results: Mapping[str, bytes], channel: _Channel) -> Any:
+    if not hasattr(work, "run_stages"):
+        return work(element)
+    return work.run_stages(
+        element,
+        {stage: pickle.loads(result) for stage, result in stage_results.items()},  # noqa: S301 (as above)
+        on_start=lambda stage: channel.send(MessageKind.STAGE_STARTED, stage),
+        on_result=lambda stage, result: channel.send(MessageKind.STAGE_RESULT, (stage, dumps(result))),
     )
 
 
-def _mark(task: Task, item: Item) -> None:
-    mark = getattr(task.done, "mark", None)
-    if mark is not None:
-        mark(item.element)
-
-
 def _failure(task: Task, error: BaseException) -> Failure:
-    worth = not isinstance(error, PermanentError) and bool(task.worth_retrying(error))
-    return failure_of(error)._replace(worth_retrying=worth)
+    try:
+        is_worth_retrying = not isinstance(error, PermanentError) and bool(task.is_worth_retrying(error))
+    except Exception as second:
+        second.add_note(f"raised by the function of with_retry(...), called with {error!r}")
+        error, is_worth_retrying = second, False
+    return failure_of(error)._replace(is_worth_retrying=is_worth_retrying)
 
 
-class _Updates:
-    """Stands where Beam's tracker stands and remembers what user code did to its metrics."""
+class _MetricUpdates:
+    """Records what user code does to its metrics, in place of Beam's state tracker."""
 
     def __init__(self) -> None:
-        self._counted: Counter[Any] = Counter()
+        self._counters: Counter[Any] = Counter()
         self._others: list[tuple[Any, Any]] = []
 
     def update_metric(self, name: Any, value: Any) -> None:
-        """Called by every Metrics.counter(...).inc() and its kin."""
+        """Called by Beam for each `Metrics.counter(...).inc()` and the like."""
         if name.cell_type is CounterCell:
-            self._counted[name] += value
-        elif len(self._others) < _MOST_UPDATES:
+            self._counters[name] += value
+        elif len(self._others) < _MAX_UPDATES:
             self._others.append((name, value))
 
     def all(self) -> tuple[tuple[Any, Any], ...]:
-        return (*self._counted.items(), *self._others)
+        return (*self._counters.items(), *self._others)
 
 
-class _Forward(logging.Handler):
-    """Log records go to the Beam worker, which knows where logs belong."""
+class _LogForwarder(logging.Handler):
+    """Sends log records to the Beam worker, where logging is configured."""
 
-    def __init__(self, link: _Link) -> None:
+    def __init__(self, channel: _Channel) -> None:
         super().__init__()
-        self._link = link
+        self._channel = channel
 
     def emit(self, record: logging.LogRecord) -> None:
-        text = self.format(record)  # With its traceback: the record's own may not be able to leave this process.
-        fields = {"name": record.name, "levelno": record.levelno, "levelname": record.levelname, "msg": text}
-        places = {"pathname": record.pathname, "lineno": record.lineno, "funcName": record.funcName}
-        self._link.tell(LOG, fields | places | {"created": record.created, "process": record.process})
+        try:
+            text = self.format(record)  # With its traceback: the exception in the record may not be picklable.
+        except Exception:  # Wrong arguments of a logging call are not a failure of the item.
+            self.handleError(record)
+        else:
+            fields = {name: getattr(record, name) for name in _LOG_FIELDS}
+            self._channel.send(MessageKind.LOG_RECORD, fields | {"msg": text})

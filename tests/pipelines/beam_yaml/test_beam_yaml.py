@@ -170,7 +170,7 @@ output: {{joined: Whole, errors: Whole.errors, partial: Part}}""")
     assert out["partial"][1] == (2, (2, "south", 500), None, ["shipment"])
 
 
-def test_a_work_queue_runs_programs_and_functions(spawner: None) -> None:
+def test_a_work_queue_runs_programs_and_functions(fork_server: None) -> None:
     out = ran(f"""{ORDERS}
   - {{type: WorkQueue, name: Say, input: Orders, config: {{command: [echo, -n, "{{id}} {{region}}"], workers: 1}}}}
   - type: WorkQueue

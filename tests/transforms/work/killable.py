@@ -1,4 +1,4 @@
-"""A run to be killed: `python -m tests.transforms.work.killable FOLDER` makes one file per item in FOLDER."""
+"""A run for tests that kill it: `python -m tests.transforms.work.killable FOLDER` writes a file per item."""
 
 import os
 import sys
@@ -13,14 +13,14 @@ ITEMS = 60
 CONTENT = "complete\n" * 100
 
 
-def log(path: str, said: str) -> None:
-    """Atomic, even in the moment of death."""
+def log(path: str, event: str) -> None:
+    """Appends a line to the log, atomically, even if the process is killed."""
     with Path(path).parent.joinpath("log").open("a") as lines:
-        lines.write(f"{said} {Path(path).name}\n")
+        lines.write(f"{event} {Path(path).name}\n")
 
 
 def make(path: str) -> str:
-    """Slowly writes a file, that appears at once."""
+    """Writes a file slowly, and renames it when it is complete."""
     log(path, "start")
     partial = Path(path + ".partial")
     with partial.open("w") as output:
@@ -32,16 +32,16 @@ def make(path: str) -> str:
     return path
 
 
-def is_made(path: str) -> bool:
-    """The done check."""
+def exists(path: str) -> bool:
+    """The done check: whether the file exists."""
     return os.path.exists(path)  # noqa: PTH110
 
 
 def main(folder: str) -> None:
-    """The run."""
+    """Runs the pipeline."""
     with beam.Pipeline("FnApiRunner") as p:
         items = p | beam.Create([f"{folder}/{n}" for n in range(ITEMS)])
-        _ = items | WorkQueue(make).with_workers(2).with_done_check(is_made)
+        _ = items | WorkQueue(make).with_workers(2).with_done_check(exists)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""HttpWorker against a real server."""
+"""HttpWorker with a real server."""
 
 import json
 import threading
@@ -20,12 +20,12 @@ ORDER = Message(b'{"order": 7}', source=("orders", 0, 7))
 
 
 class Service:
-    """Answers as it is told, and remembers what it was asked."""
+    """A server that sends the given answers and keeps the requests."""
 
     def __init__(self) -> None:
         self.answers: list[tuple[int, dict[str, str]]] = []
-        self.asked: list[tuple[str, dict[str, str], bytes]] = []
-        self.at: list[float] = []
+        self.requests: list[tuple[str, dict[str, str], bytes]] = []
+        self.times: list[float] = []
         self.connections = set[int]()
         service = self
 
@@ -34,9 +34,9 @@ class Service:
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                service.at.append(time.monotonic())
+                service.times.append(time.monotonic())
                 service.connections.add(self.client_address[1])
-                service.asked.append((self.path, dict(self.headers), body))
+                service.requests.append((self.path, dict(self.headers), body))
                 status, headers = service.answers.pop(0) if service.answers else (200, {})
                 answer = b"done " + body
                 self.send_response(status)
@@ -54,7 +54,7 @@ class Service:
 
 @pytest.fixture
 def service() -> Iterator[Service]:
-    """On a free port."""
+    """A running service on a free port."""
     one = Service()
     threading.Thread(target=one.server.serve_forever, daemon=True).start()
     yield one
@@ -62,30 +62,30 @@ def service() -> Iterator[Service]:
     one.server.server_close()
 
 
-def test_the_item_is_posted_and_the_answer_is_the_result(service: Service) -> None:
+def test_the_item_is_posted_and_the_response_is_the_result(service: Service) -> None:
     assert HttpWorker(service.url)(ORDER) == b'done {"order": 7}'
-    (path, headers, body) = service.asked[0]
+    (path, headers, body) = service.requests[0]
     assert (path, body, headers["Content-Type"]) == ("/label?secret=s3cr3t", b'{"order": 7}', "application/json")
 
 
-def test_the_idempotency_key_is_the_message_id_and_the_same_every_time(service: Service) -> None:
+def test_the_idempotency_key_of_an_item_is_its_message_id_in_every_request(service: Service) -> None:
     worker = HttpWorker(service.url)
     for item in (ORDER, ORDER, ORDER._replace(source=("orders", 0, 8)), {"a": 1}, {"a": 1}, {"a": 2}):
         worker(item)
-    keys = [headers["Idempotency-Key"] for _, headers, _ in service.asked]
+    keys = [headers["Idempotency-Key"] for _, headers, _ in service.requests]
     assert keys[0].encode() == ORDER.with_id().attribute(MESSAGE_ID)
     assert keys[0] == keys[1] != keys[2]
     assert keys[3] == keys[4] != keys[5]
 
 
-def test_connections_are_kept_open(service: Service) -> None:
+def test_connections_stay_open(service: Service) -> None:
     worker = HttpWorker(service.url)
     for number in range(5):
         worker({"n": number})
     assert len(service.connections) == 1
 
 
-def test_a_busy_service_says_when_to_come_again(service: Service) -> None:
+def test_the_error_of_a_busy_service_has_the_seconds_until_the_retry(service: Service) -> None:
     in_ten = formatdate(time.time() + 10, usegmt=True)
     service.answers = [
         (429, {"Retry-After": "7"}),
@@ -102,7 +102,7 @@ def test_a_busy_service_says_when_to_come_again(service: Service) -> None:
 
 
 @pytest.mark.parametrize("status", [500, 502, 504, 408])
-def test_a_failing_service_is_worth_another_attempt(service: Service, status: int) -> None:
+def test_a_failure_of_the_service_is_worth_a_retry(service: Service, status: int) -> None:
     service.answers = [(status, {})]
     with pytest.raises(HttpError, match=rf"http://127.0.0.1:\d+/label answered {status}"):
         HttpWorker(service.url)({})
@@ -113,41 +113,41 @@ def test_a_refused_item_is_not_sent_again(service: Service, status: int) -> None
     service.answers = [(status, {"Location": "http://127.0.0.1:1/elsewhere"})]
     with pytest.raises(HttpRefusedError, match=rf"answered {status}"):
         HttpWorker(service.url)({})
-    assert len(service.asked) == 1
+    assert len(service.requests) == 1
 
 
-def test_an_unreachable_service_is_named_without_its_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_of_an_unreachable_service_has_its_url_without_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOKEN", "t0k3n")
     worker = HttpWorker("http://127.0.0.1:1/label?secret=s3cr3t").with_token_from("TOKEN")
     with pytest.raises(HttpError, match=r"http://127.0.0.1:1/label can't be reached \(ConnectError\)") as caught:
         worker({})
     assert "s3cr3t" not in repr(caught.value) and "t0k3n" not in repr(caught.value)
     assert caught.value.__cause__ is None
-    assert isinstance(caught.value.__context__, httpx.HTTPError)  # Not shown, by `from None`.
+    assert isinstance(caught.value.__context__, httpx.HTTPError)  # `from None` keeps it out of the traceback.
 
 
-def test_a_token_comes_from_the_environment_of_the_worker(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_token_comes_from_the_environment_of_the_worker(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     worker = HttpWorker(service.url).with_token_from("TOKEN")
     monkeypatch.delenv("TOKEN", raising=False)
     with pytest.raises(PermanentError, match="needs a token in the environment variable TOKEN"):
         worker({})
     monkeypatch.setenv("TOKEN", "t0k3n")
     worker({})
-    assert service.asked[0][1]["Authorization"] == "Bearer t0k3n"
+    assert service.requests[0][1]["Authorization"] == "Bearer t0k3n"
 
 
-@pytest.mark.usefixtures("spawner")
-def test_a_work_queue_waits_as_long_as_the_service_asks_and_repeats_under_the_same_key(service: Service) -> None:
+@pytest.mark.usefixtures("fork_server")
+def test_a_work_queue_waits_as_long_as_the_service_asks_and_retries_with_the_same_key(service: Service) -> None:
     service.answers = [(429, {"Retry-After": "1"})]
     run = run_of([ORDER], WorkQueue(HttpWorker(service.url)).with_workers(1))
     assert run["results"] == [b'done {"order": 7}']
     assert counters(run) == {"in": 1, "out": 1, "results": 1, "retried": 1}
-    assert service.at[1] - service.at[0] >= 1
-    assert len({headers["Idempotency-Key"] for _, headers, _ in service.asked}) == 1
+    assert service.times[1] - service.times[0] >= 1
+    assert len({headers["Idempotency-Key"] for _, headers, _ in service.requests}) == 1
 
 
-@pytest.mark.usefixtures("spawner")
-def test_a_refused_item_is_a_dead_letter_at_once(service: Service) -> None:
+@pytest.mark.usefixtures("fork_server")
+def test_a_refused_item_becomes_a_dead_letter_at_once(service: Service) -> None:
     service.answers = [(422, {})]
     (letter,) = run_of([ORDER], WorkQueue(HttpWorker(service.url)).with_workers(1)).dead
     assert (letter.attempts, json.loads(letter.payload or b"")) == (1, {"order": 7})

@@ -1,4 +1,4 @@
-"""The scaling arithmetic, against textbook values, laws and a simulated queue."""
+"""The arithmetic of scaling, checked against textbook values, laws and a simulated queue."""
 
 import heapq
 import math
@@ -17,12 +17,12 @@ from tests import working
 from tests.streams import part_of, stream
 
 
-def test_one_worker_waits_as_in_the_textbook() -> None:
+def test_the_wait_for_one_worker_is_that_of_the_textbook() -> None:
     # M/M/1: rho / (mu - lambda)
     assert Concurrency(gap=1 / 8, service=1 / 10, workers=1).wait == pytest.approx(0.8 / (10 - 8))
 
 
-def test_several_workers_wait_as_in_the_textbook() -> None:
+def test_the_wait_for_several_workers_is_that_of_the_textbook() -> None:
     # M/M/2 with load 1.5: C = 9/14, wait = C / (2 mu - lambda)
     assert Concurrency(gap=1.0, service=1.5, workers=2).wait == pytest.approx(9 / 14 * 1.5 / 0.5)
 
@@ -31,7 +31,7 @@ rates = st.floats(0.001, 1000)
 
 
 @given(rates, rates, st.integers(1, 200))
-def test_the_needed_workers_are_enough_and_one_less_is_not(gap: float, service: float, workers: int) -> None:
+def test_the_needed_workers_are_enough_and_one_fewer_is_not(gap: float, service: float, workers: int) -> None:
     queue = Concurrency(gap, service, workers)
     assert queue._replace(workers=queue.needed).utilisation <= 0.8 + 1e-6
     if 1 < queue.needed < 1_000_000:
@@ -39,7 +39,7 @@ def test_the_needed_workers_are_enough_and_one_less_is_not(gap: float, service: 
 
 
 @given(rates, rates, st.integers(1, 200))
-def test_another_worker_never_makes_anybody_wait_longer(gap: float, service: float, workers: int) -> None:
+def test_one_more_worker_never_makes_the_wait_longer(gap: float, service: float, workers: int) -> None:
     queue = Concurrency(gap, service, workers)
     assert queue._replace(workers=workers + 1).wait <= queue.wait
     assert queue.wait >= 0
@@ -57,34 +57,35 @@ def test_the_expected_wait_is_that_of_a_simulated_queue() -> None:
     assert waited / items == pytest.approx(Concurrency(1.0, 2.4, 3).wait, rel=0.1)
 
 
-def test_what_comes_all_at_once_is_a_backlog() -> None:
+def test_items_that_arrive_all_at_once_are_a_backlog() -> None:
     queue = Concurrency(gap=0.0, service=0.5, workers=2)
     assert queue.advice() == (
-        "2 workers were busy 100 % of the time and did 4 items/s: there was a backlog. Twice the workers halve the "
-        "time for it."
+        "2 workers were busy 100 % of the time and processed 4 items/s from a backlog. Twice as many workers halve the "
+        "time."
     )
-    with pytest.raises(ValueError, match="items that all come at once have no rate"):
+    with pytest.raises(ValueError, match="items that arrive all at once have no rate"):
         _ = queue.needed
 
 
-def test_a_backlog_is_no_queue_that_more_workers_would_shorten() -> None:
+def test_the_advice_for_a_backlog_is_about_its_time_and_not_about_waiting() -> None:
     assert Concurrency(gap=0.51, service=1.0, workers=2, backlog=True).advice() == (
-        "2 workers were busy 98 % of the time and did 1.96 items/s: there was a backlog. Twice the workers halve the "
-        "time for it."
+        "2 workers were busy 98 % of the time and processed 1.96 items/s from a backlog. Twice as many workers halve "
+        "the time."
     )
     assert Concurrency(gap=0.001, service=0.001, workers=2, backlog=True).advice() == (
-        "2 workers were busy 50 % of the time and did 1,000 items/s: there was a backlog, of items too small for more "
-        "workers to help."
+        "2 workers were busy 50 % of the time and processed 1,000 items/s from a backlog. The items are too small for "
+        "more workers to help."
     )
 
 
-def test_too_few_workers_are_told_what_more_would_bring() -> None:
+def test_the_advice_for_too_few_workers_shows_the_wait_with_more() -> None:
     assert Concurrency(gap=1.0, service=1.8, workers=2).advice() == (
-        "2 workers were busy 90 % of the time; an item waits 7.7 s for one. 3 would cut that to 532 ms."
+        "2 workers were busy 90 % of the time; on average an item waits 7.7 s for a worker. 3 workers would cut the "
+        "wait to 532 ms."
     )
 
 
-@pytest.mark.usefixtures("spawner")
+@pytest.mark.usefixtures("fork_server")
 def test_a_run_measures_each_of_its_work_queues(pipeline: Callable[..., beam.Pipeline]) -> None:
     p = pipeline()
     numbers = p | beam.Create(range(20))
@@ -100,8 +101,8 @@ def test_a_run_measures_each_of_its_work_queues(pipeline: Callable[..., beam.Pip
 
 
 @pytest.mark.integration
-@pytest.mark.usefixtures("spawner")
-def test_items_that_come_one_by_one_are_no_backlog(streaming: Callable[[], beam.Pipeline]) -> None:
+@pytest.mark.usefixtures("fork_server")
+def test_items_that_arrive_one_by_one_are_not_a_backlog(streaming: Callable[[], beam.Pipeline]) -> None:
     p = streaming()
     one_by_one = stream(*(event for n in range(12) for event in ((("item", str(n)), n), n + 1)))
     _ = p | one_by_one | WorkQueue(part_of).with_workers(1)

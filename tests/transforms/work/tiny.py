@@ -1,4 +1,4 @@
-"""Many tiny items, to see what memory they take: `python -m tests.transforms.work.tiny 20000` prints the peak in MB."""
+"""Many tiny items: `python -m tests.transforms.work.tiny 20000` prints their count and the peak of memory in MB."""
 
 import resource
 import sys
@@ -10,14 +10,14 @@ from beam_patterns.transforms import WorkQueue
 
 
 class Numbers(beam.DoFn):
-    """So many, without holding them."""
+    """The numbers below a count, without a list of them."""
 
     def process(self, count: int) -> Iterable[int]:
         return range(count)
 
 
 def main(count: int) -> None:
-    """The run."""
+    """Runs the pipeline."""
     with beam.Pipeline("FnApiRunner") as p:
         numbers = p | beam.Create([count]) | beam.ParDo(Numbers())
         done = numbers | WorkQueue(abs).with_workers(2) | beam.combiners.Count.Globally()

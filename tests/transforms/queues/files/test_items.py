@@ -135,7 +135,7 @@ def size_of(message: Message) -> int:
     return Path(message.json()["path"]).stat().st_size
 
 
-@pytest.mark.usefixtures("spawner")
+@pytest.mark.usefixtures("fork_server")
 def test_functions_and_programs_work_on_files(videos: Path, pipeline: Callable[..., beam.Pipeline]) -> None:
     def flow(p: beam.Pipeline, dead: beam.transforms.error_handling.ErrorHandler) -> dict[str, beam.PCollection]:
         files = p | ReadFromQueue(f"file://{videos}/*.mp4")
@@ -152,7 +152,7 @@ def paths_in_order(videos: Path) -> list[str]:
     return sorted((path.name for path in videos.glob("*.mp4") if path.is_file() and path.name[0] != "."), key=len)
 
 
-@pytest.mark.usefixtures("spawner")
+@pytest.mark.usefixtures("fork_server")
 def test_the_work_queue_pipeline_does_new_and_changed_files_only(videos: Path, tmp_path: Path) -> None:
     given = ["--input", f"{videos}/*.mp4", "--output", f"{tmp_path}/said.jsonl", "--done", f"{tmp_path}/done"]
     given += ["--dead_letters", f"{tmp_path}/dead.jsonl", "--quiet", "--command", "echo -n {path}"]
