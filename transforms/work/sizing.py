@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from ..base.run_counters import steps_of
 from .step import ITEMS_PER_WORKER
 
 __all__ = ["Concurrency", "concurrency_of"]
@@ -79,11 +80,8 @@ class Concurrency(NamedTuple):
 
 
 def concurrency_of(result: Any, pipeline: Any) -> Iterator[tuple[str, Concurrency]]:
-    """The label and the measured concurrency of each WorkQueue in a finished run.
-
-    Portable runners report a step by an id; the pipeline has its label.
-    """
-    steps = pipeline.to_runner_api().components.transforms
+    """The label and the measured concurrency of each WorkQueue in a finished run."""
+    steps = steps_of(result, pipeline)
     found: dict[str, dict[str, Any]] = {}
     for distribution in result.metrics().query()["distributions"]:
         name, committed = distribution.key.metric, distribution.committed
