@@ -1,1 +1,6 @@
-"""CEL, Google's Common Expression Language: the one home of conditions and keys given as text."""
+"""CEL, Google's Common Expression Language: conditions, keys and values that are given as text.
+
+expression.py  an expression over named variables
+item.py        the `item` of a message or row; the types of options
+values.py      values, conditions and merges over items, for Beam YAML
+"""
