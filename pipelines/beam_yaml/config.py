@@ -6,7 +6,10 @@ from typing import Any
 from beam_patterns.pipelines import duration
 from beam_patterns.pipelines.cel.values import CelValue
 
-__all__ = ["cel_values", "error_output", "list_of", "mapping_of", "seconds"]
+__all__ = ["ErrorHandling", "Schema", "cel_values", "error_output", "list_of", "mapping_of", "seconds"]
+
+ErrorHandling = Mapping[str, str] | None
+Schema = Mapping[str, Any] | None
 
 
 def mapping_of(given: Any, where: str, example: str) -> Mapping[str, Any]:

@@ -1,6 +1,6 @@
 """Patterns that wait for rows or remember them, for YAML pipelines."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import apache_beam as beam
@@ -11,7 +11,7 @@ from apache_beam.typehints import Optional
 from beam_patterns import transforms
 from beam_patterns.pipelines.cel.values import CelValue, OnRows
 
-from .config import seconds
+from .config import ErrorHandling, seconds
 from .rows import fields_of, restored, row_of, row_type
 from .transform import Errors, RowTransform, Unconfigured, streams_of
 
@@ -43,7 +43,7 @@ class JoinParts(RowTransform):
     """
 
     def __init__(
-        self, key: str, deadline: str = "", partial: bool = False, error_handling: Mapping[str, str] | None = None
+        self, key: str, deadline: str = "", partial: bool = False, error_handling: ErrorHandling = None
     ) -> None:
         super().__init__(error_handling=error_handling)
         self._key, self._partial = CelValue(key), partial
@@ -78,7 +78,7 @@ class Dedupe(RowTransform):
         error_handling: `{output: errors}`: the output for items that have no key.
     """
 
-    def __init__(self, key: str = "", within: str = "", error_handling: Mapping[str, str] | None = None) -> None:
+    def __init__(self, key: str = "", within: str = "", error_handling: ErrorHandling = None) -> None:
         super().__init__(error_handling=error_handling)
         self._key = CelValue(key) if key else None
         self._within = seconds(within, "Dedupe: within") if within else None

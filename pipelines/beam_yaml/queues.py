@@ -14,6 +14,7 @@ from beam_patterns.transforms import DeadLetter, queues
 from beam_patterns.transforms.extend import positions_of, was_read, with_positions
 from beam_patterns.transforms.queues import Message
 
+from .config import ErrorHandling, Schema
 from .rows import as_message, restored
 from .transform import Errors, Guarded, RowTransform, Unconfigured, streams_of
 
@@ -35,9 +36,7 @@ class ReadFromQueue(RowTransform):
         error_handling: `{output: errors}`: the output for what can't be read.
     """
 
-    def __init__(
-        self, uri: str, schema: Mapping[str, Any] | None = None, error_handling: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, uri: str, schema: Schema = None, error_handling: ErrorHandling = None) -> None:
         super().__init__(queues.ReadFromQueue(uri), error_handling)
         self._schema = schema
 
@@ -60,7 +59,7 @@ class WriteToQueue(RowTransform):
         error_handling: `{output: errors}`: the output for messages that the queue rejects.
     """
 
-    def __init__(self, uri: str, key: str = "", error_handling: Mapping[str, str] | None = None) -> None:
+    def __init__(self, uri: str, key: str = "", error_handling: ErrorHandling = None) -> None:
         super().__init__(queues.WriteToQueue(uri), error_handling)
         self._key = CelValue(key) if key else None
 

@@ -9,7 +9,7 @@ from beam_patterns import transforms
 from beam_patterns.pipelines.cel.item import item_of
 from beam_patterns.pipelines.cel.values import CelCondition, CelValue
 
-from .config import list_of, mapping_of
+from .config import ErrorHandling, list_of, mapping_of
 from .transform import RowTransform, Unconfigured, streams_of
 
 __all__ = ["Copier", "Filter", "Merger", "Sharder", "Splitter"]
@@ -35,7 +35,7 @@ class Filter(RowTransform):
         error_handling: `{output: errors}`: the output for items on which the condition fails.
     """
 
-    def __init__(self, keep: str, language: str, error_handling: Mapping[str, str] | None = None) -> None:
+    def __init__(self, keep: str, language: str, error_handling: ErrorHandling = None) -> None:
         if language != "cel":
             raise ValueError(f"Filter: the language must be cel, not {language!r}")
         super().__init__(transforms.Filter(CelCondition(keep)).with_view(item_of), error_handling)
@@ -52,7 +52,7 @@ class Splitter(RowTransform):
     """
 
     def __init__(
-        self, cases: Mapping[str, str], every_match: bool = False, error_handling: Mapping[str, str] | None = None
+        self, cases: Mapping[str, str], every_match: bool = False, error_handling: ErrorHandling = None
     ) -> None:
         conditions = mapping_of(cases, "Splitter: cases", "large: item.n > 100").items()
         splitter = transforms.Splitter(**{name: CelCondition(text) for name, text in conditions}).with_view(item_of)
@@ -70,7 +70,7 @@ class Sharder(RowTransform):
     """
 
     def __init__(
-        self, shards: int, key: str, without: Sequence[int] = (), error_handling: Mapping[str, str] | None = None
+        self, shards: int, key: str, without: Sequence[int] = (), error_handling: ErrorHandling = None
     ) -> None:
         sharder = transforms.Sharder(shards, CelValue(key)).without(*list_of(without, "Sharder: without", "2"))
         super().__init__(sharder.with_view(item_of), error_handling)

@@ -1,6 +1,7 @@
 """Patterns that merge the rows of a key, for YAML pipelines."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import apache_beam as beam
@@ -11,7 +12,7 @@ from beam_patterns import transforms
 from beam_patterns.pipelines.cel.item import item_of, item_value
 from beam_patterns.pipelines.cel.values import CelMerge, CelValue
 
-from .config import cel_values, list_of, mapping_of
+from .config import ErrorHandling, cel_values, list_of, mapping_of
 from .rows import fields_of, row_of, row_type
 from .transform import Errors, RowTransform
 
@@ -19,30 +20,34 @@ __all__ = ["Histogram", "Reduce", "Sum"]
 
 
 class _PerKey(RowTransform):
-    """One row per key: the fields of the key, then those of the result."""
+    """One row per key: the fields of the key, then those of the result.
 
-    #: Turns a pattern's result into the values of the result's fields.
-    _values: Callable[[Any], Iterable[Any]] = tuple
+    Args:
+        key: as YAML gives it.
+        result: types of the result's fields by name, or values that have such a type; None: that of the rows' field.
+        values: turns a pattern's result into the values of these fields.
+        error_handling: as YAML gives it.
+    """
 
-    def __init__(self, key: Mapping[str, str], result: Iterable[str], error_handling: Any) -> None:
+    def __init__(self, key: Any, result: Mapping[str, Any], values: Callable[[Any], Any], error_handling: Any) -> None:
         super().__init__(error_handling=error_handling)
-        self._keys = cel_values(key, f"{type(self).__name__}: key")
+        self._keys, self._result, self._values = cel_values(key, f"{self._name}: key"), result, values
         for name in result:
             if name in self._keys:
-                raise ValueError(f"{type(self).__name__}: the key already has a field {name!r}; use another name")
+                raise ValueError(f"{self._name}: the key already has a field {name!r}; use another name")
+
+    @property
+    def _name(self) -> str:
+        return type(self).__name__
 
     @property
     def _key(self) -> tuple[CelValue, ...]:
         return tuple(self._keys.values())
 
-    def _result_types(self, fields: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Types of the result's fields, for rows of these fields."""
-        raise NotImplementedError
-
     def _apply(self, rows: PCollection, errors: Errors) -> PCollection:
         fields = fields_of(rows)
-        types = {name: value.type_in(fields) for name, value in self._keys.items()} | dict(self._result_types(fields))
-        pairs = rows | self.label >> errors.guard(self._pattern)
+        types = {name: _type(name, kind, fields) for name, kind in {**self._keys, **self._result}.items()}
+        pairs = super()._apply(rows, errors)
         return pairs | "To rows" >> beam.Map(_row, tuple(types), self._values).with_output_types(row_type(types))
 
 
@@ -55,15 +60,10 @@ class Sum(_PerKey):
         error_handling: `{output: errors}`: the output for items that lack a key or a number.
     """
 
-    def __init__(
-        self, key: Mapping[str, str], value: Mapping[str, str], error_handling: Mapping[str, str] | None = None
-    ) -> None:
-        self._sums = cel_values(value, "Sum: value")
-        super().__init__(key, self._sums, error_handling)
-        self._pattern = transforms.Sum(value=tuple(self._sums.values()), key=self._key).with_view(item_of)
-
-    def _result_types(self, fields: Mapping[str, Any]) -> Mapping[str, Any]:
-        return {name: value.type_in(fields) for name, value in self._sums.items()}
+    def __init__(self, key: Mapping[str, str], value: Mapping[str, str], error_handling: ErrorHandling = None) -> None:
+        values = cel_values(value, "Sum: value")
+        super().__init__(key, values, tuple, error_handling)
+        self._pattern = transforms.Sum(value=tuple(values.values()), key=self._key).with_view(item_of)
 
 
 class Reduce(_PerKey):
@@ -76,17 +76,11 @@ class Reduce(_PerKey):
         error_handling: `{output: errors}`: the output for items that lack a key or a field.
     """
 
-    def __init__(
-        self, key: Mapping[str, str], merge: Mapping[str, str], error_handling: Mapping[str, str] | None = None
-    ) -> None:
-        super().__init__(key, mapping_of(merge, "Reduce: merge", "n: a.n + b.n"), error_handling)
-        self._merged = tuple(merge)
-        self._values = _Fields(self._merged)
-        merged = _Merged({name: CelMerge(text) for name, text in merge.items()})
-        self._pattern = transforms.Reduce(merged, self._key).with_view(_WithFields(self._merged))
-
-    def _result_types(self, fields: Mapping[str, Any]) -> Mapping[str, Any]:
-        return {name: fields.get(name, AnyType) for name in self._merged}
+    def __init__(self, key: Mapping[str, str], merge: Mapping[str, str], error_handling: ErrorHandling = None) -> None:
+        merges = {name: CelMerge(text) for name, text in mapping_of(merge, "Reduce: merge", "n: a.n + b.n").items()}
+        names = tuple(merges)
+        super().__init__(key, dict.fromkeys(names), partial(_values, names), error_handling)
+        self._pattern = transforms.Reduce(partial(_merged, merges), self._key).with_view(partial(_item_with, names))
 
 
 class Histogram(_PerKey):
@@ -111,26 +105,28 @@ class Histogram(_PerKey):
         bins: Sequence[float] | None = None,
         quantiles: Mapping[str, float] | None = None,
         relative_error: float = 0.01,
-        error_handling: Mapping[str, str] | None = None,
+        error_handling: ErrorHandling = None,
     ) -> None:
         if (bins is None) == (quantiles is None):
             raise ValueError("Histogram needs either bins, such as [0, 10, 100], or quantiles, such as {median: 0.5}")
         if quantiles is None:
             how: dict[str, Any] = {"bins": tuple(list_of(bins, "Histogram: bins", "0, 10, 100"))}
-            found, self._values = {"counts": Sequence[int]}, _counts
+            super().__init__(key, {"total": int, "counts": Sequence[int]}, _counts, error_handling)
         else:
             how = {"relative_error": float(relative_error)}
             shares = mapping_of(quantiles, "Histogram: quantiles", "median: 0.5")
-            found, self._values = dict.fromkeys(shares, float), _At(tuple(shares.values()))
-        self._types = {"total": int, **found}
-        super().__init__(key, self._types, error_handling)
+            result = {"total": int, **dict.fromkeys(shares, float)}
+            super().__init__(key, result, partial(_quantiles, tuple(shares.values())), error_handling)
         self._pattern = transforms.Histogram(CelValue(value), self._key, **how).with_view(item_of)
 
-    def _result_types(self, unused_fields: Mapping[str, Any]) -> Mapping[str, Any]:
-        return self._types
+
+def _type(name: str, kind: Any, fields: Mapping[str, Any]) -> Any:
+    if isinstance(kind, CelValue):
+        return kind.type_in(fields)
+    return fields.get(name, AnyType) if kind is None else kind
 
 
-def _row(pair: Any, names: tuple[str, ...], values: Callable[[Any], Iterable[Any]]) -> beam.Row:
+def _row(pair: Any, names: tuple[str, ...], values: Callable[[Any], Any]) -> beam.Row:
     key, result = pair
     return row_of(names, (*key, *values(result)))
 
@@ -139,42 +135,22 @@ def _counts(bins: Any) -> tuple[Any, ...]:
     return bins.total, list(bins.counts)
 
 
-class _At:
-    """A histogram's total, and its quantiles at these shares."""
-
-    def __init__(self, shares: tuple[float, ...]) -> None:
-        self._shares = shares
-
-    def __call__(self, quantiles: Any) -> tuple[Any, ...]:
-        return quantiles.total, *(quantiles.at(share) for share in self._shares)
+def _quantiles(shares: tuple[float, ...], quantiles: Any) -> tuple[Any, ...]:
+    return quantiles.total, *(quantiles.at(share) for share in shares)
 
 
-class _Fields:
-    """The values of these fields of an item."""
-
-    def __init__(self, names: tuple[str, ...]) -> None:
-        self._names = names
-
-    def __call__(self, item: Any) -> tuple[Any, ...]:
-        return tuple([item[name] for name in self._names])
+def _values(names: tuple[str, ...], item: Any) -> tuple[Any, ...]:
+    return tuple([item[name] for name in names])
 
 
-class _WithFields(_Fields):
+def _item_with(names: tuple[str, ...], row: Any) -> Any:
     """The view of an item that has these fields. Raises ValueError for others."""
-
-    def __call__(self, row: Any) -> Any:
-        item = item_value(row)
-        for name in self._names:
-            if not isinstance(item, dict) or name not in item:
-                raise ValueError(f"there is no field {name!r}")
-        return item
+    item = item_value(row)
+    for name in names:
+        if not isinstance(item, dict) or name not in item:
+            raise ValueError(f"there is no field {name!r}")
+    return item
 
 
-class _Merged:
-    """The fields of two items, each merged by its own expression."""
-
-    def __init__(self, fields: Mapping[str, CelMerge]) -> None:
-        self._fields = dict(fields)
-
-    def __call__(self, a: Any, b: Any) -> Any:
-        return {name: merge(a, b) for name, merge in self._fields.items()}
+def _merged(merges: Mapping[str, CelMerge], a: Any, b: Any) -> Any:
+    return {name: merge(a, b) for name, merge in merges.items()}

@@ -12,7 +12,7 @@ from beam_patterns import transforms
 from beam_patterns.transforms.queues import Message
 from beam_patterns.transforms.work import Command, HttpWorker
 
-from .config import mapping_of, seconds
+from .config import ErrorHandling, Schema, mapping_of, seconds
 from .queues import decoded
 from .rows import as_message
 from .transform import Errors, RowTransform
@@ -64,8 +64,8 @@ class WorkQueue(_WorkTransform):
         attempts: int = 3,
         timeout: str = "1m",
         workers: int = 0,
-        schema: Mapping[str, Any] | None = None,
-        error_handling: Mapping[str, str] | None = None,
+        schema: Schema = None,
+        error_handling: ErrorHandling = None,
     ) -> None:
         given = {"command": command, "url": url, "function": function}
         work = _worker({name: value for name, value in given.items() if value}, "WorkQueue")
@@ -90,8 +90,8 @@ class MultiWorker(_WorkTransform):
         attempts: int = 3,
         timeout: str = "1m",
         workers: int = 0,
-        schema: Mapping[str, Any] | None = None,
-        error_handling: Mapping[str, str] | None = None,
+        schema: Schema = None,
+        error_handling: ErrorHandling = None,
     ) -> None:
         named, before = dict[str, Any](), "item"
         for name, given in mapping_of(stages, "MultiWorker: stages", "one: {command: [wc, -w]}").items():
