@@ -1,4 +1,4 @@
-"""Which outbox an address names."""
+"""Outboxes by address."""
 
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -11,7 +11,7 @@ __all__ = ["open_outbox"]
 
 
 def open_outbox(address: str, sent: str = "") -> Outbox:
-    """The outbox that `--mail` names; does not connect yet.
+    """The outbox that `--mail` names; does not connect yet. Ids of sent mails are recorded in the file `sent`.
 
     >>> str(open_outbox("smtp://localhost:2525")), str(open_outbox("outbox"))
     ('smtp://localhost:2525', 'outbox')
