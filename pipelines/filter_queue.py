@@ -31,19 +31,8 @@ import apache_beam as beam
 from apache_beam.pvalue import PCollection
 from apache_beam.transforms.error_handling import ErrorHandler
 
-from beam_patterns.pipelines import (
-    BetweenQueues,
-    Ended,
-    Expression,
-    Places,
-    between,
-    condition,
-    item_of,
-    launch,
-    option,
-    queue,
-    source,
-)
+from beam_patterns.pipelines import BetweenQueues, Ended, Places, between, launch, option, queue, source
+from beam_patterns.pipelines.cel import Expression, condition, item_of
 from beam_patterns.transforms import Filter
 from beam_patterns.transforms.queues import Message
 

@@ -46,26 +46,13 @@ import apache_beam as beam
 from apache_beam.pvalue import PCollection
 from apache_beam.transforms.error_handling import ErrorHandler
 
-from beam_patterns.pipelines import (
-    Ended,
-    Options,
-    Places,
-    check_queues,
-    duration,
-    is_idle,
-    launch,
-    messages_of,
-    option,
-    prefix,
-    prepared,
-    queue,
-    source,
-)
+from beam_patterns.pipelines import Ended, Options, Places, duration, launch, option, prefix, queue, source
 from beam_patterns.pipelines.parts.fields import fields_of, flag
 from beam_patterns.pipelines.parts.mail import Deliver, open_outbox, sender_address
 from beam_patterns.pipelines.parts.signup.match import Match, MatchStream
 from beam_patterns.pipelines.parts.signup.records import CONFIRMATION, SIGNUP, Event, ToEvent, pending_event
 from beam_patterns.pipelines.parts.signup.texts import Texts, by_mail, by_text_message
+from beam_patterns.pipelines.runtime.queues import check_queues, is_idle, messages_of, prepared
 from beam_patterns.transforms import Copier, DeadLetters, Filter, Map, Merger, Splitter
 from beam_patterns.transforms.queues import CommitOffsets, Message, ReadFromQueue, WriteToQueue, open_queue, queue_under
 
@@ -199,9 +186,9 @@ def new_user_signup(
     signed_up = signups | "CheckSignups" >> Map(ToEvent(SIGNUP, seen)).with_error_handler(dead)
     confirmed = confirmations | "CheckConfirmations" >> Map(ToEvent(CONFIRMATION, seen)).with_error_handler(dead)
     if pending is None:
-        matched = (signed_up, confirmed) | "Meet" >> MatchStream(expire_after).with_error_handler(dead)
+        matched, expired = (signed_up, confirmed) | "Meet" >> MatchStream(expire_after).with_error_handler(dead)
         verification = signed_up | "ToVerify" >> Map(_message_of)
-        return Signups(verification, *_set_up(matched.confirmed, texts), None, matched.expired)
+        return Signups(verification, *_set_up(matched, texts), None, expired)
     waited = pending | "CheckPending" >> Map(pending_event).with_error_handler(dead)
     events = {"signups": signed_up, "confirmations": confirmed, "pending": waited}
     users = events | "Gather" >> Merger() | "Match" >> Match(now, expire_after)

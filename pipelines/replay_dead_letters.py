@@ -27,40 +27,19 @@ if __name__ == "__main__":  # Before any import, so that no function of this fil
     run_as_module(__file__)
 
 from collections.abc import Iterable, Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import apache_beam as beam
 from apache_beam.pvalue import AsIter, AsSingleton, PCollection
 from apache_beam.typehints import Tuple
 
-from beam_patterns.pipelines import (
-    Ended,
-    Expression,
-    Options,
-    Places,
-    check_queues,
-    launch,
-    option,
-    prepared,
-    queue,
-    source,
-    switch,
-)
-from beam_patterns.pipelines.parts.replay.letters import FIELDS
+from beam_patterns.pipelines import Ended, Expression, Options, Places, launch, option, queue, source, switch
+from beam_patterns.pipelines.parts.replay.letters import letter_condition
 from beam_patterns.pipelines.parts.replay.send import SendBack
 from beam_patterns.pipelines.parts.replay.summary import log_summary
 from beam_patterns.pipelines.parts.replay.target import Target
-from beam_patterns.pipelines.parts.replay.verdicts import (
-    FOREIGN,
-    KEEP,
-    REFUSED,
-    SEND,
-    Inspect,
-    LetterFacts,
-    Partition,
-    Rules,
-    Verdicts,
-)
+from beam_patterns.pipelines.parts.replay.verdicts import Inspect, LetterFacts, Partition, Parts, Rules, Verdicts
+from beam_patterns.pipelines.runtime.queues import check_queues, prepared
 from beam_patterns.transforms.extend import positions_of, with_positions
 from beam_patterns.transforms.queues import CommitOffsets, Message, ReadFromQueue, WriteToQueue, open_queue
 
@@ -80,10 +59,11 @@ class ReplayDeadLettersOptions(Options):
         example="'kafka://localhost:9092/{queue}'",
         default="",
     )
-    where: str = option(
+    where: Expression | None = option(
         "Which letters to send back, as a condition in CEL over their fields; default: all.",
         example="'error_type == \"TimeoutError\" && attempts < 5'",
-        default="",
+        type=letter_condition,
+        default=None,
     )
     limit: int = option(
         "The largest number of items to send back, those that failed first; 0: all.", example="100", type=int, default=0
@@ -138,37 +118,17 @@ class ReplayDeadLettersOptions(Options):
 
     def rules(self) -> Rules:
         """Which letters are sent back, and to which queue."""
-        try:
-            where = Expression(self.where, FIELDS) if self.where else None
-        except ValueError as error:
-            raise ValueError(f"--where: {error}") from None
         to = Target(self.to) if self.to else Target.beside(self.dead_letters)
         to.kind()
-        return Rules(where, self.limit or None, self.most_replays, to, self.refused)
+        return Rules(self.where, self.limit or None, self.most_replays, to, self.refused)
 
 
-class Parts(NamedTuple):
-    """The letters by what happens to them."""
-
-    verdicts: PCollection
-    """PCollection[Verdicts], with one element."""
-    send: PCollection
-    """PCollection[DeadLetter] to send back."""
-    refused: PCollection
-    """PCollection[DeadLetter] of items that were sent back too often, if there is a queue for them."""
-    keep: PCollection
-    """PCollection[DeadLetter] to put back, because the group moves past them."""
-    foreign: PCollection
-    """PCollection[Message] to put back: messages that are not dead letters."""
-
-
-def choose(letters: PCollection[Message], journal: PCollection, rules: Rules) -> Parts:
-    """The graph without I/O: messages of the dead-letter queue and entries of the journal to what happens to them."""
-    facts = letters | "Look" >> beam.ParDo(Inspect(rules)).with_output_types(LetterFacts)
+def choose(letters: PCollection[Message], journal: PCollection, rules: Rules) -> tuple[PCollection, Parts]:
+    """The graph without I/O: the verdicts on the messages of the dead-letter queue, and the letters by verdict."""
+    facts = letters | "Look" >> beam.Map(Inspect(rules)).with_output_types(LetterFacts)
     gathered = facts | "Gather" >> beam.CombineGlobally(beam.combiners.ToListCombineFn())
     verdicts = gathered | "Decide" >> beam.Map(_decide, rules, AsIter(journal)).with_output_types(Verdicts)
-    outputs = letters | "Choose" >> Partition(verdicts)
-    return Parts(verdicts, outputs[SEND], outputs[REFUSED], outputs[KEEP], outputs[FOREIGN])
+    return verdicts, letters | "Choose" >> Partition(verdicts)
 
 
 def _decide(facts: list[LetterFacts], rules: Rules, journal: Iterable[tuple[str, float]]) -> Verdicts:
@@ -182,7 +142,7 @@ def build(p: beam.Pipeline, o: ReplayDeadLettersOptions) -> Places | None:
     """The graph between the queues of the options; returns where the results are."""
     rules = o.rules()
     letters = p | "ReadLetters" >> ReadFromQueue(o.dead_letters)
-    parts = choose(letters, _journal(p, o.journal), rules)
+    verdicts, parts = choose(letters, _journal(p, o.journal), rules)
     if o.dry_run:
         return {}
     sent = parts.send | ("SendSlowly" if o.rate else "Send") >> SendBack(rules.to, o.rate)
@@ -193,7 +153,7 @@ def build(p: beam.Pipeline, o: ReplayDeadLettersOptions) -> Places | None:
         end = open_queue(o.dead_letters).append_uri()
         written.append(parts.keep | "PutBack" >> WriteToQueue(end))
         written.append(parts.foreign | "PutBackForeign" >> WriteToQueue(end))
-    tuple(written) | "Commit" >> CommitOffsets(_if_any_moves(letters, parts.verdicts))
+    tuple(written) | "Commit" >> CommitOffsets(_if_any_moves(letters, verdicts))
     places = {"items": rules.to.uri, "journal": o.journal, "refused": o.refused}
     return {name: place for name, place in places.items() if place}
 

@@ -33,19 +33,8 @@ import apache_beam as beam
 from apache_beam.pvalue import PCollection
 from apache_beam.transforms.error_handling import ErrorHandler
 
-from beam_patterns.pipelines import (
-    BetweenQueues,
-    Ended,
-    Expression,
-    Places,
-    between,
-    item_of,
-    key,
-    launch,
-    option,
-    prefix,
-    source,
-)
+from beam_patterns.pipelines import BetweenQueues, Ended, Places, between, launch, option, prefix, source
+from beam_patterns.pipelines.cel import Expression, item_of, key
 from beam_patterns.transforms import Sharder
 from beam_patterns.transforms.queues import Message, queue_under
 

@@ -46,12 +46,12 @@ from beam_patterns.pipelines.parts.shipping.delivery import Mailer, QueueSender,
 from beam_patterns.pipelines.parts.shipping.notices import Notices
 from beam_patterns.pipelines.parts.shipping.orders import (
     EMAIL,
-    TEXT,
+    SMS,
     is_shipped,
     notice_id,
     order_id,
     wants_email,
-    wants_text,
+    wants_sms,
 )
 from beam_patterns.transforms import DeadLetters, Dedupe, Filter, MultiWorker, Splitter, WorkQueue
 from beam_patterns.transforms.queues import CommitOffsets, Message, ReadFromQueue, WriteToQueue, open_queue
@@ -162,7 +162,7 @@ def shipping_notifications(
         | "Shipped" >> Filter(is_shipped).with_error_handler(dead)
         | "Each order once" >> Dedupe(order_id).with_error_handler(dead)
         | "By choice"
-        >> Splitter(email=wants_email, sms=wants_text).with_every_match().with_view(fields_of).with_error_handler(dead)
+        >> Splitter(email=wants_email, sms=wants_sms).with_every_match().with_view(fields_of).with_error_handler(dead)
     )
     return Notified(
         split.email | "Email" >> email.with_error_handler(dead),
@@ -180,7 +180,7 @@ def build(p: beam.Pipeline, o: ShippingNotificationsOptions) -> Places:
         notified = shipping_notifications(
             orders,
             email=o.once_per_order(EMAIL, Mailer(o.outbox(), notices.mail)),
-            sms=o.once_per_order(TEXT, text),
+            sms=o.once_per_order(SMS, text),
             dead=dead,
         )
         untold = notified.untold | "WriteUntold" >> WriteToQueue(o.untold).with_error_handler(dead)

@@ -33,20 +33,8 @@ import apache_beam as beam
 from apache_beam.pvalue import PCollection
 from apache_beam.transforms.error_handling import ErrorHandler
 
-from beam_patterns.pipelines import (
-    BetweenQueues,
-    Ended,
-    Expression,
-    Places,
-    between,
-    cases,
-    item_of,
-    launch,
-    option,
-    prefix,
-    source,
-    switch,
-)
+from beam_patterns.pipelines import BetweenQueues, Ended, Places, between, launch, option, prefix, source, switch
+from beam_patterns.pipelines.cel import Expression, cases, item_of
 from beam_patterns.transforms import Splitter
 from beam_patterns.transforms.queues import Message, queue_under
 
@@ -68,10 +56,7 @@ class SplitQueueOptions(BetweenQueues):
         type=prefix,
     )
     every_match: bool = option(
-        "Send a message to every matching case, not only to the first.",
-        example="true",
-        type=switch,
-        default=False,
+        "Send a message to every matching case, not only to the first.", example="true", type=switch, default=False
     )
 
     def check(self) -> None:

@@ -40,20 +40,10 @@ from apache_beam.transforms.error_handling import ErrorHandler
 from apache_beam.transforms.trigger import AccumulationMode, AfterCount, AfterWatermark
 from apache_beam.transforms.window import FixedWindows
 
-from beam_patterns.pipelines import (
-    Ended,
-    Options,
-    Places,
-    check_queues,
-    duration,
-    is_idle,
-    launch,
-    option,
-    queue,
-    source,
-)
+from beam_patterns.pipelines import Ended, Options, Places, duration, launch, option, queue, source
 from beam_patterns.pipelines.parts.telemetry.events import Event, InTime, arrived, at_its_time
 from beam_patterns.pipelines.parts.telemetry.rollup import Rolled, RollUp
+from beam_patterns.pipelines.runtime.queues import check_queues, is_idle
 from beam_patterns.transforms import DeadLetters, Map, Reduce
 from beam_patterns.transforms.queues import CommitOffsets, Message, ReadFromQueue, WriteToQueue
 

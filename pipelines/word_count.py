@@ -49,9 +49,7 @@ class WordCountOptions(Options):
         example="counts.csv",
         type=queue,
     )
-    dead_letters: str = option(
-        "The queue for texts that can't be read, with the reason.", example="dead.jsonl", type=queue
-    )
+    dead_letters: str = option("The queue for invalid texts, with the reason.", example="dead.jsonl", type=queue)
     field: str = option("The field with the text, if messages are JSON objects.", example="body", default="")
 
     streams: ClassVar[bool] = False

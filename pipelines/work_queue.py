@@ -42,18 +42,8 @@ import apache_beam as beam
 from apache_beam.pvalue import PCollection
 from apache_beam.transforms.error_handling import ErrorHandler
 
-from beam_patterns.pipelines import (
-    BetweenQueues,
-    Ended,
-    Places,
-    any_source,
-    between,
-    duration,
-    launch,
-    option,
-    queue,
-    switch,
-)
+from beam_patterns.pipelines import BetweenQueues, Ended, Places, between, launch, option, queue
+from beam_patterns.pipelines.runtime.options import any_source, duration, switch
 from beam_patterns.transforms import WorkQueue
 from beam_patterns.transforms.queues import Message
 from beam_patterns.transforms.work import Command, DoneMarkers, HttpWorker

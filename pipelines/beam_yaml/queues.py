@@ -1,7 +1,7 @@
 """Queues, for YAML pipelines."""
 
-from collections.abc import Mapping
-from functools import cached_property
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import apache_beam as beam
@@ -65,7 +65,8 @@ class WriteToQueue(RowTransform):
 
     def _apply(self, rows: PCollection, errors: Errors) -> PCollection:
         if rows.element_type is not DeadLetter and (self._key or rows.element_type is not Message):
-            rows = rows | "To messages" >> errors.guard(Guarded(_AsMessage(self._key), Message, self.label))
+            to_message = Guarded(partial(_keyed_message, self._key), Message, self.label)
+            rows = rows | "To messages" >> errors.guard(to_message)
         return super()._apply(rows, errors)
 
 
@@ -107,47 +108,24 @@ def decoded(messages: PCollection, schema: Any, errors: Errors, step: str) -> PC
     """Messages as rows of a JSON schema, or unchanged without one."""
     if not schema:
         return messages
-    parse = _Parse({"type": "object", **schema})
-    return messages | "To rows" >> errors.guard(Guarded(parse, parse.row_type(), step))
+    from apache_beam.yaml.json_utils import json_parser, json_schema_to_beam_schema  # Needs Beam's yaml extra.
+
+    schema = {"type": "object", **schema}
+    fields = json_schema_to_beam_schema(schema)
+    parse = partial(_parsed, json_parser(fields, schema))
+    return messages | "To rows" >> errors.guard(Guarded(parse, schemas.named_tuple_from_schema(fields), step))
 
 
-class _Parse:
-    """The row in a message. Beam's JSON module is imported on use, because it needs Beam's yaml extra."""
-
-    def __init__(self, schema: Mapping[str, Any]) -> None:
-        self._schema = schema
-
-    def row_type(self) -> Any:
-        """The type of the rows."""
-        from apache_beam.yaml.json_utils import json_schema_to_beam_schema
-
-        return schemas.named_tuple_from_schema(json_schema_to_beam_schema(self._schema))
-
-    def __call__(self, message: Message) -> Any:
-        return self._parser(message.value or b"")
-
-    @cached_property
-    def _parser(self) -> Any:
-        from apache_beam.yaml.json_utils import json_parser, json_schema_to_beam_schema
-
-        return json_parser(json_schema_to_beam_schema(self._schema), self._schema)
-
-    def __getstate__(self) -> Any:
-        return {"_schema": self._schema}
+def _parsed(parse: Callable[[bytes], Any], message: Message) -> Any:
+    return parse(message.value or b"")
 
 
-class _AsMessage:
-    """A row as a message, with a key made of it."""
-
-    def __init__(self, key: CelValue | None) -> None:
-        self._key = key
-
-    def __call__(self, row: Any) -> Message:
-        message = as_message(row)
-        if self._key is None or message.key is not None:
-            return message
-        key = self._key(item_of(row))
-        return message._replace(key=key if isinstance(key, bytes) else str(key).encode())
+def _keyed_message(key: CelValue | None, row: Any) -> Message:
+    message = as_message(row)
+    if key is None or message.key is not None:
+        return message
+    value = key(item_of(row))
+    return message._replace(key=value if isinstance(value, bytes) else str(value).encode())
 
 
 def _letter(error: Any, label: str) -> DeadLetter:

@@ -31,14 +31,11 @@ class _PerKey(RowTransform):
 
     def __init__(self, key: Any, result: Mapping[str, Any], values: Callable[[Any], Any], error_handling: Any) -> None:
         super().__init__(error_handling=error_handling)
-        self._keys, self._result, self._values = cel_values(key, f"{self._name}: key"), result, values
+        where = type(self).__name__
+        self._keys, self._result, self._values = cel_values(key, f"{where}: key"), result, values
         for name in result:
             if name in self._keys:
-                raise ValueError(f"{self._name}: the key already has a field {name!r}; use another name")
-
-    @property
-    def _name(self) -> str:
-        return type(self).__name__
+                raise ValueError(f"{where}: the key already has a field {name!r}; use another name")
 
     @property
     def _key(self) -> tuple[CelValue, ...]:

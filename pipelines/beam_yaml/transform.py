@@ -27,7 +27,7 @@ class Errors:
 
     def guard(self, pattern: GuardedPattern[Any, Any]) -> Any:
         """The pattern with its failures sent here; without an output for errors they fail the run."""
-        return pattern.with_error_handler(self) if self._output else pattern  # type: ignore[arg-type]
+        return pattern.with_error_handler(self) if self._output else pattern
 
     def add_error_pcollection(self, errors: PCollection) -> None:
         """The method of Beam's error handlers that patterns call."""

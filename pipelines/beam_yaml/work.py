@@ -114,7 +114,7 @@ def _worker(given: Any, where: str) -> Callable[[Any], Any]:
 def _imported(name: str, where: str) -> Callable[[Any], Any]:
     module, _, function = name.rpartition(".")
     try:
-        found = getattr(importlib.import_module(module), function)
+        found: Callable[[Any], Any] = getattr(importlib.import_module(module), function)
     except (ImportError, AttributeError, ValueError) as error:
         raise ValueError(f"{where}: there is no function {name!r}: {error}") from None
     if not callable(found):

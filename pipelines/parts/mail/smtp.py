@@ -4,6 +4,7 @@ import os
 import smtplib
 import ssl
 import time
+from contextlib import suppress
 from email.message import EmailMessage
 from pathlib import Path
 
@@ -70,11 +71,9 @@ class SmtpOutbox(Outbox):
     def close(self) -> None:
         """Closes the connection to the server."""
         if self._server is not None:
-            try:
+            with suppress(smtplib.SMTPException, OSError):  # The server has accepted all mails and may close first.
                 self._server.quit()
-            except (smtplib.SMTPException, OSError):  # The server has accepted all mails and may close first.
-                self._disconnect()
-            self._server = None
+        self._disconnect()
         super().close()
 
 

@@ -3,16 +3,17 @@
 from datetime import UTC, datetime
 from typing import Any
 
+from beam_patterns.pipelines import Expression
 from beam_patterns.transforms import DeadLetter
 from beam_patterns.transforms.queues import MESSAGE_ID, Message
 
-__all__ = ["FIELDS", "REPLAYS", "entry_queue", "fields", "identity", "replays", "sent_back"]
+__all__ = ["REPLAYS", "entry_queue", "fields", "identity", "letter_condition", "replays", "sent_back"]
 
 #: The attribute that counts how often a message was sent back. It stays with the message, and so with its later
 #: dead letters.
 REPLAYS = "beam_patterns.replays"
 #: Types of the fields for `--where`: those of the record, with text for bytes and times for seconds, and two more.
-FIELDS: dict[str, Any] = {
+_FIELDS: dict[str, Any] = {
     "payload": str,
     "key": str,
     "attributes": dict[str, str],
@@ -33,8 +34,13 @@ FIELDS: dict[str, Any] = {
 }
 
 
+def letter_condition(text: str) -> Expression | None:
+    """The type of an option that is a condition on letters; None for an empty text."""
+    return Expression(text, _FIELDS) if text else None
+
+
 def fields(letter: DeadLetter) -> dict[str, Any]:
-    """The letter's fields by name, as `FIELDS` declares them."""
+    """The letter's fields by name, for a condition."""
     return {
         **letter._asdict(),
         "payload": _text(letter.payload),

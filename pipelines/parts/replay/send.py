@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from operator import itemgetter
+from typing import NamedTuple
 
 import apache_beam as beam
 from apache_beam.pvalue import PCollection
@@ -54,17 +55,13 @@ class SendBack(beam.PTransform):
                 letters
                 | "Pair" >> beam.Map(_pair).with_output_types(Tuple[int, DeadLetter])
                 | "InOne" >> beam.GroupByKey()
-                | "Values" >> beam.FlatMap(_values).with_output_types(DeadLetter)
+                | "Values" >> beam.FlatMap(itemgetter(1)).with_output_types(DeadLetter)
             )
         return letters | "Send" >> beam.ParDo(_Send(self._to, self._rate)).with_output_types(JournalEntry)
 
 
 def _pair(letter: DeadLetter) -> tuple[int, DeadLetter]:
     return 0, letter
-
-
-def _values(group: Any) -> Any:
-    return group[1]
 
 
 class _Send(beam.DoFn):
@@ -87,15 +84,8 @@ class _Send(beam.DoFn):
             self._pace()
         self._out.inc()
         # Emitted before the flush: downstream sees it only if the bundle commits.
-        yield JournalEntry(
-            identity(letter),
-            letter.last_failed_at,
-            letter.fingerprint,
-            letter.step,
-            replays(letter) + 1,
-            uri,
-            time.time(),
-        )
+        item, failure = identity(letter), (letter.last_failed_at, letter.fingerprint, letter.step)
+        yield JournalEntry(item, *failure, replays(letter) + 1, uri, time.time())
 
     def finish_bundle(self) -> None:
         self._flush()

@@ -15,7 +15,7 @@ from beam_patterns.transforms.queues import Message
 from .letters import fields, identity, replays
 from .target import Target
 
-__all__ = ["FOREIGN", "KEEP", "REFUSED", "SEND", "Inspect", "LetterFacts", "Partition", "Rules", "Verdicts"]
+__all__ = ["REFUSED", "SEND", "Inspect", "LetterFacts", "Partition", "Parts", "Rules", "Verdicts"]
 
 _LOG = logging.getLogger(__name__)
 SEND, REFUSED, KEEP, FOREIGN, DUPLICATE = "send", "refused", "keep", "foreign", "duplicate"
@@ -51,40 +51,29 @@ class LetterFacts(NamedTuple):
     """For people: why the letter is kept, if not by the condition."""
 
 
-class Inspect(beam.DoFn):
-    """Messages of the dead-letter queue to LetterFacts."""
+class Inspect:
+    """The facts about a message of the dead-letter queue."""
 
     def __init__(self, rules: Rules) -> None:
         self._where, self._to = rules.where, rules.to
 
-    def process(self, message: Message) -> Iterator[LetterFacts]:
+    def __call__(self, message: Message) -> LetterFacts:
         place = tuple(message.source or ())
         try:
             letter = DeadLetter.from_message(message)
         except ValueError as error:
-            yield LetterFacts(place, "", False, 0, 0.0, "", "", str(error))
-            return
-        is_wanted, obstacle = self._is_wanted(letter)
-        message_line = letter.error_message.partition("\n")[0][:200]
-        yield LetterFacts(
-            place=place,
-            identity=identity(letter),
-            is_wanted=is_wanted,
-            replays=replays(letter),
-            failed_at=letter.last_failed_at,
-            fingerprint=letter.fingerprint,
-            failure=f"{letter.step}: {letter.error_type}: {message_line}",
-            obstacle=obstacle,
-        )
-
-    def _is_wanted(self, letter: DeadLetter) -> tuple[bool, str]:
+            return LetterFacts(place, "", False, 0, 0.0, "", "", str(error))
+        first_line = letter.error_message.partition("\n")[0][:200]
+        failure = f"{letter.step}: {letter.error_type}: {first_line}"
+        obstacle, is_wanted = "", False
         try:
-            meets_condition = self._where is None or self._where(fields(letter))
+            is_wanted = self._where is None or self._where(fields(letter))
         except ValueError as error:
-            return False, f"--where has no value: {error}"
-        if meets_condition and self._to.of(letter) is None:
-            return False, "created in the pipeline, so the item has no source queue; name the target with --to"
-        return meets_condition, ""
+            obstacle = f"--where has no value: {error}"
+        if is_wanted and self._to.of(letter) is None:
+            obstacle = "created in the pipeline, so the item has no source queue; name the target with --to"
+        known = identity(letter), is_wanted and not obstacle, replays(letter)
+        return LetterFacts(place, *known, letter.last_failed_at, letter.fingerprint, failure, obstacle)
 
 
 class Verdicts(NamedTuple):
@@ -123,8 +112,21 @@ def _log_refused(letters: list[LetterFacts], rules: Rules) -> None:
         _LOG.warning("  and %s more", f"{len(letters) - _SHOWN:,}")
 
 
+class Parts(NamedTuple):
+    """The letters by what happens to them."""
+
+    send: PCollection
+    """PCollection[DeadLetter] to send back."""
+    refused: PCollection
+    """PCollection[DeadLetter] of items that were sent back too often, if there is a queue for them."""
+    keep: PCollection
+    """PCollection[DeadLetter] to put back, because the group moves past them."""
+    foreign: PCollection
+    """PCollection[Message] to put back: messages that are not dead letters."""
+
+
 class Partition(beam.PTransform):
-    """The letters by verdict: send, refused, keep; and `foreign`, messages that are not dead letters, unchanged."""
+    """Divides the letters by their verdict, a single element of another stream. Returns Parts."""
 
     def __init__(self, verdicts: PCollection) -> None:
         super().__init__()
@@ -133,10 +135,9 @@ class Partition(beam.PTransform):
     def expand(self, letters: PCollection) -> Any:
         step = beam.ParDo(_Partition(), AsSingleton(self._verdicts))
         outputs = letters | "Part" >> step.with_outputs(REFUSED, KEEP, FOREIGN, main=SEND)
-        for name in (SEND, REFUSED, KEEP):
-            outputs[name].element_type = DeadLetter
-        outputs[FOREIGN].element_type = Message
-        return outputs
+        for name in Parts._fields:
+            outputs[name].element_type = Message if name == FOREIGN else DeadLetter
+        return Parts(*(outputs[name] for name in Parts._fields))
 
 
 class _Partition(beam.DoFn):

@@ -8,7 +8,7 @@ from beam_patterns.pipelines.parts.fields import email_address, fields_of, line,
 from beam_patterns.pipelines.parts.mail import new_mail
 from beam_patterns.transforms.queues import MESSAGE_ID, Message
 
-from .orders import EMAIL, TEXT, notice_id, order_id
+from .orders import EMAIL, SMS, notice_id, order_id
 
 __all__ = ["Notices"]
 
@@ -43,7 +43,7 @@ class Notices(NamedTuple):
         text = f"Your order {words['order']} is on its way with {words['carrier']}. {words['link']}"
         request = {"order_id": words["order"], "to": phone_number(data), "text": text}
         message = Message.of(request, key=words["order"].encode())
-        return message.with_attributes(**{MESSAGE_ID: notice_id(TEXT, order).encode()})
+        return message.with_attributes(**{MESSAGE_ID: notice_id(SMS, order).encode()})
 
     def _words(self, order: Message, data: dict[str, Any]) -> dict[str, str]:
         number = order_id(order)

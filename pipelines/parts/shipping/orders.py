@@ -12,9 +12,9 @@ from typing import Any
 from beam_patterns.pipelines.parts.fields import fields_of, identifier, line
 from beam_patterns.transforms.queues import Message
 
-__all__ = ["EMAIL", "TEXT", "is_shipped", "notice_id", "order_id", "wants_email", "wants_text"]
+__all__ = ["EMAIL", "SMS", "is_shipped", "notice_id", "order_id", "wants_email", "wants_sms"]
 
-EMAIL, TEXT = "email", "sms"
+EMAIL, SMS = "email", "sms"
 
 
 def is_shipped(order: Message) -> bool:
@@ -32,9 +32,9 @@ def wants_email(data: dict[str, Any]) -> bool:
     return EMAIL in _channels(data)
 
 
-def wants_text(data: dict[str, Any]) -> bool:
+def wants_sms(data: dict[str, Any]) -> bool:
     """Whether the customer chose text messages."""
-    return TEXT in _channels(data)
+    return SMS in _channels(data)
 
 
 def order_id(order: Message) -> str:

@@ -15,7 +15,7 @@ from beam_patterns.transforms.queues import Message
 
 from .records import CONFIRMATION, SIGNUP, Event
 
-__all__ = ["Match", "MatchStream", "Matched", "StreamMatched"]
+__all__ = ["Match", "MatchStream", "Matched"]
 
 
 class Matched(NamedTuple):
@@ -72,15 +72,6 @@ class Match(beam.PTransform):
         return Matched(*(outputs[name] for name in Matched._fields))
 
 
-class StreamMatched(NamedTuple):
-    """The users of a stream; each a PCollection[Message]."""
-
-    confirmed: PCollection
-    """Sign-ups whose confirmation has come."""
-    expired: PCollection
-    """Records that have waited too long, with the attributes of pending records."""
-
-
 class MatchStream(GuardedPattern[Any, Any]):
     """Joins each sign-up with its confirmation as they come; a record without a partner expires.
 
@@ -94,7 +85,8 @@ class MatchStream(GuardedPattern[Any, Any]):
         expire_after: how long a record may wait, in event time.
 
     In: a pair of PCollection[Event], sign-ups and confirmations.
-    Out: StreamMatched, two PCollection[Message].
+    Out: a pair of PCollection[Message]: sign-ups whose confirmation has come, and records that have waited too long,
+    with the attributes of pending records.
     Streaming: a record's time is its message's own; the runner's state holds it until its partner comes, and the user
     for as long again, so that a repetition is not taken for a new user.
     Failure: a record that comes after its partner has expired goes to the error handler as a DeadLetter.
@@ -108,13 +100,13 @@ class MatchStream(GuardedPattern[Any, Any]):
     def expand(self, inputs: Any) -> Any:
         """The two streams."""
         events = {
-            kind: stream | f"At {kind}" >> beam.ParDo(_AtItsTime()).with_output_types(Event)
+            kind: stream | f"At {kind}" >> beam.Map(_at_its_time).with_output_types(Event)
             for kind, stream in zip((SIGNUP, CONFIRMATION), inputs, strict=True)
         }
         join = Join(key=_user_id).with_deadline(self._seconds).with_partial_groups()
         users = events | "Join" >> join.with_error_handler(self._handler)
         split = users | "Complete" >> Splitter(confirmed=_is_complete)
-        return StreamMatched(
+        return (
             split.confirmed | "Confirmed" >> beam.Map(_signup).with_output_types(Message),
             split.otherwise | "Expired" >> beam.Map(_alone).with_output_types(Message),
         )
@@ -160,11 +152,9 @@ def _earliest(events: Iterable[Event]) -> Event | None:
     )
 
 
-class _AtItsTime(beam.DoFn):
-    """Gives each event its own time: all messages of a batch have the batch's time, which is the earliest."""
-
-    def process(self, event: Event, timestamp: Any = beam.DoFn.TimestampParam) -> Any:
-        yield TimestampedValue(event, max(float(timestamp), event.first_seen))
+def _at_its_time(event: Event, timestamp: Any = beam.DoFn.TimestampParam) -> Any:
+    """The event with its own time; all messages of a batch have the batch's time, which is the earliest."""
+    return TimestampedValue(event, max(float(timestamp), event.first_seen))
 
 
 def _by_user(event: Event) -> tuple[str, Event]:

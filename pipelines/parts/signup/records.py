@@ -10,15 +10,7 @@ The messages pass through the flow byte for byte, so that dead letters and pendi
 import time
 from typing import Any, NamedTuple
 
-from beam_patterns.pipelines.parts.fields import (
-    email_address,
-    fields_of,
-    flag,
-    identifier,
-    line,
-    moment,
-    phone_number,
-)
+from beam_patterns.pipelines.parts.fields import email_address, fields_of, flag, identifier, line, moment, phone_number
 from beam_patterns.transforms.extend import RecordCoder
 from beam_patterns.transforms.queues import Message
 

@@ -20,7 +20,7 @@ _HLL_BITS = 13
 class Rolled(NamedTuple):
     """The events of a metric in a window."""
 
-    count: int
+    count: int  # type: ignore[assignment]  # A tuple has a method of this name.
     total: float
     low: float
     high: float
