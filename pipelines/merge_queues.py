@@ -13,7 +13,7 @@ what the output can't hold --> dead letters
         --dead_letters 'sqlite:///data/queues.db?topic=dead_letters'
 
 The inputs may be of different kinds. Messages are not decoded: payload, key and attributes are written as they were
-read. There is no order between the inputs. Each input is committed when all messages have been written.
+read. Messages of different inputs have no order. Each input is committed when all messages have been written.
 
 Source: Burns, Designing Distributed Systems, chapter 11, figure 11-7 (the merger pattern).
 """

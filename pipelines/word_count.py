@@ -81,7 +81,7 @@ class TextOf:
         data = message.json()
         text = data.get(self._field) if isinstance(data, dict) else None
         if not isinstance(text, str):
-            raise ValueError(f"there is no text in the field {self._field!r}")
+            raise ValueError(f"the field {self._field!r} has no text")
         return text
 
 

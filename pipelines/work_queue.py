@@ -13,9 +13,9 @@ items --> WorkQueue: a program per item, or a request --> results
         --attempts 5 --timeout 30s
 
 The program finds its item as JSON in the file that the environment variable WORK_ITEM_FILE names. Exit code 0 is
-success; the result is what the program prints, or writes to {output}. There is no shell: the words of --command are its
-arguments, with {item}, {item_file}, {scratch}, {output} and the fields of the item filled in. With --url the item is
-posted to a service instead, with an Idempotency-Key. Results keep their item's key and get an id derived from the
+success; the result is what the program prints, or writes to {output}. The words of --command are its arguments, passed
+without a shell, with {item}, {item_file}, {scratch}, {output} and the fields of the item filled in. With --url the item
+is posted to a service instead, with an Idempotency-Key. Results keep their item's key and get an id derived from the
 item's id, the same on every attempt.
 
 --input may be files, '/videos/*.mp4' (the program gets {path}, {size} and {modified}), or a work source in the book's
@@ -90,7 +90,7 @@ class WorkQueueOptions(BetweenQueues):
         if bool(self.command) == bool(self.url):
             raise ValueError("give either --command 'PROGRAM ARGUMENTS' or --url https://host/path")
         if self.token_from and not self.url:
-            raise ValueError(f"--token_from {self.token_from}: there is no --url to send the token to; add --url")
+            raise ValueError(f"--token_from {self.token_from}: --url is missing, to which the token is sent; add --url")
         if self.force and not self.done:
             raise ValueError("--force: without --done nothing is skipped; leave --force out or add --done FOLDER")
         if self.workers < 0:
@@ -98,7 +98,7 @@ class WorkQueueOptions(BetweenQueues):
         if self.command and self.runner == "DirectRunner":  # On other runners only the workers need the program.
             program, *_ = self.arguments()
             if "{" not in program and shutil.which(program) is None:
-                raise ValueError(f"--command: there is no program {program!r} on this machine; install it")
+                raise ValueError(f"--command: program {program!r} not found on this machine; install it")
         super().check()
         self.work()
 

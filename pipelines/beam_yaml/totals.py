@@ -145,7 +145,7 @@ def _item_with(names: tuple[str, ...], row: Any) -> Any:
     item = item_value(row)
     for name in names:
         if not isinstance(item, dict) or name not in item:
-            raise ValueError(f"there is no field {name!r}")
+            raise ValueError(f"the item has no field {name!r}")
     return item
 
 

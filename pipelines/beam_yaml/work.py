@@ -45,7 +45,7 @@ class WorkQueue(_WorkTransform):
     Without a schema the output has messages: a result of bytes or text unchanged, any other result as JSON.
 
     Args:
-        command: a program and its arguments, `[wc, -w, "{path}"]`, with the item's fields filled in; there is no shell.
+        command: a program and its arguments, `[wc, -w, "{path}"]`, with the item's fields filled in, without a shell.
             The file that WORK_ITEM_FILE names holds the item as JSON; what the program prints is the result.
         url: a service to which each item is posted as JSON; its answer is the result.
         function: a Python function of one item by its full name, `my_package.labels.print_label`.
@@ -116,7 +116,7 @@ def _imported(name: str, where: str) -> Callable[[Any], Any]:
     try:
         found: Callable[[Any], Any] = getattr(importlib.import_module(module), function)
     except (ImportError, AttributeError, ValueError) as error:
-        raise ValueError(f"{where}: there is no function {name!r}: {error}") from None
+        raise ValueError(f"{where}: function {name!r} not found: {error}") from None
     if not callable(found):
         raise TypeError(f"{where}: {name!r} is not a function of one item but {found!r}")
     return found

@@ -54,7 +54,7 @@ class Expression:
         return self._text
 
     def __call__(self, variables: Any) -> Any:
-        """Returns the value as Python's, with tuples for lists. Raises ValueError if there is none: a key is missing.
+        """Returns the value, with tuples for lists. Raises ValueError if there is no value, as for a missing key.
 
         Args:
             variables: a dict, or what `bound` made of one.

@@ -1,4 +1,4 @@
-"""The `item` of an expression: the JSON in a message, or the fields of a row. Types of options that ask about it."""
+"""The `item` of an expression: the JSON in a message, or the fields of a row. The types of options about it."""
 
 import re
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ def item_of(element: Any) -> Any:
 
 
 def item_value(element: Any) -> Any:
-    """The item as Python's values. Raises ValueError for what is not JSON, and for text that CEL would cut off."""
+    """The item as Python values. Raises ValueError for a message that is not JSON, and for text that CEL would cut off."""
     if not isinstance(element, Message):
         value = plain(element)
     else:

@@ -48,7 +48,7 @@ def letter(number: int, error: type[Exception] = ValueError, sent_back: int = 0,
 
 
 def write_letters(database: Path, *dead: DeadLetter) -> None:
-    put(database, "orders", Message(b"an item that is no dead letter"))
+    put(database, "orders", Message(b"an item that is not a dead letter"))
     put(database, "dead", *(one.as_message() for one in dead))
 
 

@@ -78,7 +78,7 @@ def test_a_queue_is_counted_from_where_the_last_run_stopped(tmp_path: Path, caps
     assert counted(tmp_path, f"{uri}&group=words", "--field", "body") == {"cat": 2}
     assert counted(tmp_path, f"{uri}&group=words", "--field", "body") == {}
     reasons = {json.loads(line)["error_message"] for line in (tmp_path / "dead.jsonl").open()}
-    assert reasons == {"there is no text in the field 'body'"}
+    assert reasons == {"the field 'body' has no text"}
 
 
 @pytest.mark.integration

@@ -92,14 +92,14 @@ def test_finished_items_of_a_work_source_are_skipped_unless_forced(
     [
         ([], "give either --command 'PROGRAM ARGUMENTS' or --url"),
         (["--command", "true", "--url", "http://h/"], "give either --command"),
-        (["--command", "echo {a.b}"], "is no placeholder"),
+        (["--command", "echo {a.b}"], "Command: {a.b} in "),
         (["--command", "echo 'a"], "--command: \"echo 'a\" can't be split into words: No closing quotation"),
         (["--command", " "], "--command: ' ' does not name a program"),
         (
             ["--command", "no-such-program {path}"],
-            "--command: there is no program 'no-such-program' on this machine; install it",
+            "--command: program 'no-such-program' not found on this machine; install it",
         ),
-        (["--command", "true", "--token_from", "X"], "there is no --url to send the token to; add --url"),
+        (["--command", "true", "--token_from", "X"], "--url is missing, to which the token is sent; add --url"),
         (["--command", "true", "--force"], "--force: without --done nothing is skipped; leave --force out or add"),
         (["--command", "true", "--workers", "-1"], "--workers: -1 is less than 0; use 0 or more"),
         (["--command", "true", "--attempts", "0"], "attempts=0"),

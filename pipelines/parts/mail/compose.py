@@ -17,8 +17,8 @@ def new_mail(sender: str, name: str, address: str, subject: str, mail_id: str, t
     """
     mail = EmailMessage()
     mail["From"] = sender
-    # EmailMessage encodes what is not ASCII and refuses line breaks, but decodes a name that is an encoded word,
-    # with the line breaks in it (Python 3.11.7). Without such names no recipient can add a header.
+    # EmailMessage encodes other text than ASCII and refuses line breaks, but it decodes a name that is an encoded
+    # word, with its line breaks (Python 3.11.7). Without such names no recipient can add a header.
     mail["To"] = Address("" if "=?" in name else name, addr_spec=address)
     mail["Subject"] = subject
     mail["Date"] = format_datetime(datetime.now(UTC))

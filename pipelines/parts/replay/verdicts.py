@@ -23,7 +23,7 @@ _SHOWN = 20
 
 
 class Rules(NamedTuple):
-    """What the operator asked for."""
+    """The options that decide about a letter."""
 
     where: Expression | None
     limit: int | None

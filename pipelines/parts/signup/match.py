@@ -35,7 +35,7 @@ class Match(beam.PTransform):
     """Joins each sign-up with its confirmation by user id; a record without a partner waits, and finally expires.
 
     ```
-    sign-ups ------+                +--> new:       users to be asked for a confirmation
+    sign-ups ------+                +--> new:       users who get a verification mail
     confirmations -+--> Match ------+--> confirmed
     pending -------+    by user id  +--> pending:   for the next run
                                     +--> expired

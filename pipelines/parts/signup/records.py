@@ -75,7 +75,7 @@ def _check_signup(data: dict[str, Any]) -> None:
     moment(data, "signed_up_at")
     flag(data, "email_opt_in")
     if flag(data, "sms_opt_in") and data.get("phone") is None:
-        raise ValueError("'sms_opt_in' is true, but there is no 'phone' to send text messages to")
+        raise ValueError("'sms_opt_in' is true, but 'phone' is missing, which text messages need")
     if data.get("phone") is not None:
         phone_number(data)
 

@@ -155,7 +155,7 @@ output: {{sum: Sum, s: Sum.errors, r: Reduce.errors, h: Histogram.errors}}""")
     assert out.pop("sum") == []
     assert {name: {message for message, _ in errors} for name, errors in out.items()} == {
         "s": {"the value 'north' is not a number", "the value 'south' is not a number"},
-        "r": {"there is no field 'zip'"},
+        "r": {"the item has no field 'zip'"},
         "h": {'Key not found in map: "zip"'},
     }
     assert {name: [row for _, row in errors] for name, errors in out.items()} == {
@@ -319,7 +319,7 @@ output: {{out: Out, commit: Commit}}""")
         ),
         (
             "{type: WorkQueue, config: {function: os.system.no}}",
-            "WorkQueue: there is no function 'os.system.no': No module named 'os.system'; 'os' is not a package",
+            "WorkQueue: function 'os.system.no' not found: No module named 'os.system'; 'os' is not a package",
         ),
         (
             "{type: Dedupe, config: {key: item.id, within: soon}}",
