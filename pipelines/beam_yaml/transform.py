@@ -20,13 +20,13 @@ _REMEDY = "Add error_handling: {output: errors} to send such elements to another
 
 
 class Errors:
-    """Collects the dead letters of one transform. Its patterns have it as their error handler."""
+    """Collects the dead letters of one transform, as the error handler of its patterns."""
 
     def __init__(self, output: str) -> None:
         self._output, self._letters = output, list[PCollection]()
 
     def guard(self, pattern: GuardedPattern[Any, Any]) -> Any:
-        """The pattern with its failures sent here; without an output for errors they fail the run."""
+        """The pattern, with failed elements sent here; without an output for errors they fail the run."""
         return pattern.with_error_handler(self) if self._output else pattern
 
     def add_error_pcollection(self, errors: PCollection) -> None:
@@ -51,7 +51,7 @@ class RowTransform(beam.PTransform):
     """A pattern with rows in and out.
 
     Args:
-        pattern: the pattern; a subclass that learns it from its input overrides `_apply`.
+        pattern: the pattern; a subclass whose pattern depends on its input overrides `_apply`.
         error_handling: as YAML gives it.
     """
 

@@ -68,9 +68,11 @@ class Expression:
         type_name = result.type().name()
         if type_name == "ERROR":
             raise ValueError(str(result.value()).partition(": ")[2].replace(" : ", ": ", 1))
-        if not self._kind.types:
+        types = self._kind.types
+        if not types:
             return _python(result)
-        self._check_type(type_name)
+        if type_name not in types:
+            raise self._wrong_type(type_name)
         return result.value()
 
     @cached_property
@@ -103,14 +105,14 @@ class Expression:
             program = cel.NewEnv(variables=types).compile(self._text)
         except RuntimeError as error:
             raise ValueError(_explained(self._text, str(error))) from None
-        self._check_type(program.return_type().name(), "DYN")
+        type_name = program.return_type().name()
+        if self._kind.types and type_name not in (*self._kind.types, "DYN"):
+            raise self._wrong_type(type_name)
         return program
 
-    def _check_type(self, type_name: str, *also_allowed: str) -> None:
-        if self._kind.types and type_name not in (*self._kind.types, *also_allowed):
-            raise ValueError(
-                f"{self._text!r} is not a {self._kind.name}: its type is {type_name}, not {self._kind.expected}"
-            )
+    def _wrong_type(self, type_name: str) -> ValueError:
+        kind = self._kind
+        return ValueError(f"{self._text!r} is not a {kind.name}: its type is {type_name}, not {kind.expected}")
 
     def __getstate__(self) -> Any:
         return self._text, self._variables, self._kind
@@ -120,7 +122,7 @@ class Expression:
 
 
 def bound(variables: Mapping[str, Any]) -> Any:
-    """Variables, converted once for all expressions that are evaluated on them. Times can't be among them."""
+    """The variables, converted once for all expressions that are evaluated on them. They can't contain times."""
     return _environment().Activation(variables)
 
 
@@ -166,7 +168,7 @@ def _explained(text: str, error: str) -> str:
 
 
 def _python(value: Any) -> Any:
-    """A CEL value as Python's. What is in CEL's lists and maps is still a CEL value."""
+    """A CEL value as a Python value. Elements of CEL's lists and maps are still CEL values."""
     if hasattr(value, "type"):
         value = value.value()
     if isinstance(value, bytearray):

@@ -29,7 +29,7 @@ def item_of(element: Any) -> Any:
 
 
 def item_value(element: Any) -> Any:
-    """The item as Python values. Raises ValueError for a message that is not JSON, and for text that CEL would cut off."""
+    """The item as Python values. Raises ValueError for invalid JSON, and for text that CEL would cut off."""
     if not isinstance(element, Message):
         value = plain(element)
     else:

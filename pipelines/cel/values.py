@@ -76,7 +76,7 @@ class CelMerge(Expression):
 
 
 class OnRows:
-    """A value as a function of a row or message. Patterns find its type where a function has its annotations."""
+    """A value as a function of a row or message. Its annotations have the value's type, where patterns look for it."""
 
     def __init__(self, value: CelValue, value_type: Any) -> None:
         self._value, self.__name__, self.__annotations__ = value, str(value), {"return": value_type}
