@@ -1,4 +1,4 @@
-"""Replays dead letters: sends their messages back to the source queues, after the cause was fixed.
+"""Replays dead letters: sends their messages back to the source queues once the cause is fixed.
 
 ```
 dead letters --> choose --send----> the item's source queue --> journal
@@ -45,7 +45,7 @@ from beam_patterns.transforms.queues import CommitOffsets, Message, ReadFromQueu
 
 
 class ReplayDeadLettersOptions(Options):
-    """Replays dead letters: sends their messages back to the source queues, after the cause was fixed."""
+    """Replays dead letters: sends their messages back to the source queues once the cause is fixed."""
 
     dead_letters: str = option(
         "The queue of dead letters; its group records which letters were replayed. A Pub/Sub subscription needs its "
