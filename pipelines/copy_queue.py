@@ -47,11 +47,9 @@ class CopyQueueOptions(BetweenQueues):
 
     @property
     def writes(self) -> dict[str, str]:
-        """The output queues' URIs by the names of the copies."""
         return {f"copy{number}": uri for number, uri in enumerate(self.outputs, 1)}
 
     def option_of(self, name: str) -> str:
-        """The option that names all outputs."""
         return "--outputs"
 
 

@@ -52,7 +52,6 @@ class FilterQueueOptions(BetweenQueues):
 
     @property
     def writes(self) -> dict[str, str]:
-        """The queue for kept messages."""
         return {"kept": self.output}
 
 

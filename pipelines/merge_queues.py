@@ -46,12 +46,10 @@ class MergeQueuesOptions(BetweenQueues):
 
     @property
     def reads(self) -> tuple[str, ...]:
-        """The queues to read."""
         return self.inputs
 
     @property
     def writes(self) -> dict[str, str]:
-        """The queue for all messages."""
         return {"merged": self.output}
 
 

@@ -40,6 +40,7 @@ import logging
 import time
 from collections.abc import Sequence
 from datetime import timedelta
+from operator import itemgetter
 from typing import Any, ClassVar, NamedTuple
 
 import apache_beam as beam
@@ -47,7 +48,7 @@ from apache_beam.pvalue import PCollection
 from apache_beam.transforms.error_handling import ErrorHandler
 
 from beam_patterns.pipelines import Ended, Options, Places, duration, launch, option, prefix, queue, source
-from beam_patterns.pipelines.parts.fields import fields_of, flag
+from beam_patterns.pipelines.parts.fields import fields_of
 from beam_patterns.pipelines.parts.mail import Deliver, open_outbox, sender_address
 from beam_patterns.pipelines.parts.signup.match import Match, MatchStream
 from beam_patterns.pipelines.parts.signup.records import CONFIRMATION, SIGNUP, Event, ToEvent, pending_event
@@ -58,6 +59,7 @@ from beam_patterns.transforms.queues import CommitOffsets, Message, ReadFromQueu
 
 _NAME = "new_user_signup"
 _LOG = logging.getLogger(__name__)
+_by_email, _by_sms = itemgetter("email_opt_in"), itemgetter("sms_opt_in")
 
 
 class NewUserSignupOptions(Options):
@@ -122,7 +124,6 @@ class NewUserSignupOptions(Options):
     local: ClassVar[str] = "all workers must see the file that records which mails were sent"
 
     def check(self) -> None:
-        """Raises ValueError for values that make no sense together."""
         open_outbox(self.mail)
         sender_address(self.sender)
         if self.streaming:
@@ -216,14 +217,6 @@ def _message_of(event: Event) -> Message:
 
 def _opted_in(user: dict[str, Any]) -> bool:
     return _by_email(user) or _by_sms(user)
-
-
-def _by_email(user: dict[str, Any]) -> bool:
-    return flag(user, "email_opt_in")
-
-
-def _by_sms(user: dict[str, Any]) -> bool:
-    return flag(user, "sms_opt_in")
 
 
 def build(p: beam.Pipeline, o: NewUserSignupOptions) -> Places | None:

@@ -90,7 +90,6 @@ class ReplayDeadLettersOptions(Options):
     streams: ClassVar[bool] = False
 
     def check(self) -> None:
-        """Raises ValueError for values that make no sense together."""
         keeps_positions = open_queue(self.dead_letters).keeps_positions
         if not keeps_positions and not self.journal and not self.dry_run:
             raise ValueError(

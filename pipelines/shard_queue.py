@@ -57,18 +57,15 @@ class ShardQueueOptions(BetweenQueues):
     )
 
     def check(self) -> None:
-        """Raises ValueError for a number below 1, and for queues that can't be used together."""
         if self.shards < 1:
             raise ValueError(f"--shards: {self.shards} is less than 1; use 1 or more")
         super().check()
 
     @property
     def writes(self) -> dict[str, str]:
-        """The output queues' URIs."""
         return {f"shard {number}": queue_under(self.output, str(number)) for number in range(self.shards)}
 
     def option_of(self, name: str) -> str:
-        """The option, with the number of the shard."""
         return f"--output with {name.removeprefix('shard ')}"
 
 

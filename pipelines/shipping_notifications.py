@@ -105,7 +105,6 @@ class ShippingNotificationsOptions(Options):
     local: ClassVar[str] = "all workers must see the folder that records which notices were sent"
 
     def check(self) -> None:
-        """Raises ValueError for values that make no sense together."""
         self.outbox()
         sender_address(self.sender)
         try:

@@ -60,7 +60,6 @@ class SplitQueueOptions(BetweenQueues):
     )
 
     def check(self) -> None:
-        """Raises ValueError for names that a case can't have, and for queues that can't be used together."""
         self.splitter()
         super().check()
 
@@ -74,11 +73,9 @@ class SplitQueueOptions(BetweenQueues):
 
     @property
     def writes(self) -> dict[str, str]:
-        """The output queues' URIs by the names of their branches."""
         return {name: queue_under(self.output, name) for name in (*self.cases, "otherwise")}
 
     def option_of(self, name: str) -> str:
-        """The option, with the name of the case."""
         return f"--output with {name!r}"
 
 

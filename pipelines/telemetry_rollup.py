@@ -78,7 +78,6 @@ class TelemetryRollupOptions(Options):
     totals: ClassVar[bool] = True
 
     def check(self) -> None:
-        """Raises ValueError for values that make no sense together."""
         if self.window < timedelta(seconds=1):
             raise ValueError("--window: a window lasts at least a second, write for instance --window 5m")
         writes = [("--output", self.output), ("--dead_letters", self.dead_letters)]

@@ -56,7 +56,6 @@ class WordCountOptions(Options):
     totals: ClassVar[bool] = True
 
     def check(self) -> None:
-        """Raises ValueError for values that make no sense together."""
         if self.streaming:
             raise ValueError(
                 "--streaming: counts are complete only when everything is read; use telemetry_rollup, or leave it out"

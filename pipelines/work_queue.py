@@ -86,7 +86,6 @@ class WorkQueueOptions(BetweenQueues):
     force: bool = option("Work on finished items again.", example="true", type=switch, default=False)
 
     def check(self) -> None:
-        """Raises ValueError for values that make no sense together, and for a program that is not there."""
         if bool(self.command) == bool(self.url):
             raise ValueError("give either --command 'PROGRAM ARGUMENTS' or --url https://host/path")
         if self.token_from and not self.url:
@@ -104,7 +103,6 @@ class WorkQueueOptions(BetweenQueues):
 
     @property
     def writes(self) -> dict[str, str]:
-        """The queue of results."""
         return {"results": self.output}
 
     def work(self) -> WorkQueue:

@@ -46,13 +46,10 @@ class Deliver(GuardedPattern[PCollection[Message], PCollection[str]]):
 class _Deliver(GuardedStep):
     def __init__(self, guard: Guard, outbox: Outbox, compose: Callable[[Message], EmailMessage]) -> None:
         super().__init__(guard)
-        self._outbox, self._compose, self._is_open = outbox, compose, False
+        self._outbox, self._compose = outbox, compose
 
     def process(self, message: Message) -> Iterator[Any]:
         self._guard.count({"in": 1})
-        if not self._is_open:  # Not in setup: a run without mails needs no server.
-            self._outbox.open()
-            self._is_open = True
         try:
             mail = self._compose(message)
             is_new = self._outbox.send(mail)
@@ -66,9 +63,7 @@ class _Deliver(GuardedStep):
         self._guard.passed(1)
 
     def finish_bundle(self) -> None:
-        if self._is_open:
-            self._outbox.flush()
+        self._outbox.flush()
 
     def teardown(self) -> None:
-        if self._is_open:
-            self._outbox.close()
+        self._outbox.close()

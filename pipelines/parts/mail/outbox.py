@@ -24,7 +24,7 @@ class Outbox(ABC):
         return self._address
 
     def open(self) -> None:
-        """Connects; called on the worker before the first mail."""
+        """Connects. The first `send` does so too, on the worker, so that a run without mails needs no server."""
         self._sent.parent.mkdir(parents=True, exist_ok=True)
         # Used by one thread at a time, but a runner may close it from another thread.
         self._record = sqlite3.connect(self._sent, timeout=60, isolation_level=None, check_same_thread=False)
@@ -56,7 +56,9 @@ class Outbox(ABC):
 
     @property
     def _opened(self) -> sqlite3.Connection:
-        assert self._record is not None, "open() comes before send()"
+        if self._record is None:
+            self.open()
+        assert self._record is not None
         return self._record
 
     def close(self) -> None:

@@ -14,14 +14,11 @@ class Mailer:
     """A worker that mails the notice of an order and returns the mail's Message-ID."""
 
     def __init__(self, outbox: Outbox, compose: Callable[[Message], EmailMessage]) -> None:
-        self._outbox, self._compose, self._is_open = outbox, compose, False
+        self._outbox, self._compose = outbox, compose
 
     def __call__(self, order: Message) -> str:
         """Delivers the mail, unless the outbox has delivered it before."""
         mail = self._compose(order)
-        if not self._is_open:
-            self._outbox.open()
-            self._is_open = True
         self._outbox.send(mail)
         self._outbox.flush()
         return str(mail["Message-ID"])

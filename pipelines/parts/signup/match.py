@@ -73,13 +73,7 @@ class Match(beam.PTransform):
 
 
 class MatchStream(GuardedPattern[Any, Any]):
-    """Joins each sign-up with its confirmation as they come; a record without a partner expires.
-
-    ```
-    sign-ups ------+                      +--> confirmed, as soon as both are there
-                   +--> MatchStream ------+
-    confirmations -+    by user id        +--> expired, when one has waited too long alone
-    ```
+    """Joins each sign-up with its confirmation as soon as both are there; a record without a partner expires.
 
     Args:
         expire_after: how long a record may wait, in event time.
