@@ -60,15 +60,15 @@ class SplitQueueOptions(BetweenQueues):
     )
 
     def check(self) -> None:
-        self.splitter()
+        try:
+            self.splitter()
+        except ValueError as error:
+            raise ValueError(f"--cases: {error}") from None
         super().check()
 
     def splitter(self) -> Splitter:
         """The splitter that the options describe."""
-        try:
-            splitter = Splitter(**self.cases)
-        except ValueError as error:
-            raise ValueError(f"--cases: {error}") from None
+        splitter = Splitter(**self.cases)
         return splitter.with_every_match() if self.every_match else splitter
 
     @property

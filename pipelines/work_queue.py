@@ -1,4 +1,4 @@
-"""Works on the items of a queue by any program or any service.
+"""Runs any program, or calls any service, for each item of a queue.
 
 ```
 items --> WorkQueue: a program per item, or a request --> results
@@ -50,7 +50,7 @@ from beam_patterns.transforms.work import Command, DoneMarkers, HttpWorker
 
 
 class WorkQueueOptions(BetweenQueues):
-    """Works on the items of a queue by any program or any service."""
+    """Runs any program, or calls any service, for each item of a queue."""
 
     input: str = option(
         "The queue of items, a work source, or files.",

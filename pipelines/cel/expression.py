@@ -4,30 +4,22 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 from functools import cache, cached_property
-from typing import Any, NamedTuple
+from typing import Any, Literal
 
-__all__ = ["CONDITION", "KEY", "VALUE", "Expression", "Kind", "bound", "check_text"]
+__all__ = ["Expression", "Kind", "bound", "check_text"]
 
 #: 1:21: Syntax error: mismatched input '<EOF>' expecting {...
 _PLACE = re.compile(r"<input>:(\d+):(\d+): (Syntax error: )?(.+)")
 _NOISE = re.compile(r" expecting .*| \(in container ''\)| \[[A-Z_]+\]")
 _SCALARS: dict[Any, str] = {str: "STRING", int: "INT", float: "DOUBLE", bool: "BOOL", bytes: "BYTES"}
 _TYPES = {**_SCALARS, datetime: "TIMESTAMP", Any: "DYN"}
-
-
-class Kind(NamedTuple):
-    """What an expression is used for, and the types that its value may have."""
-
-    name: str
-    types: tuple[str, ...]
-    """CEL's names of the types; empty for any type."""
-    expected: str
-    """The same types in plain words, for error messages."""
-
-
-CONDITION = Kind("condition", ("BOOL",), "true or false")
-KEY = Kind("key", ("STRING", "INT", "UINT"), "text or a whole number")
-VALUE = Kind("value", (), "anything")
+Kind = Literal["condition", "key", "value"]
+#: The types that the value of an expression may have, as CEL names them and in plain words; none for any type.
+_KINDS: dict[Kind, tuple[tuple[str, ...], str]] = {
+    "condition": (("BOOL",), "true or false"),
+    "key": (("STRING", "INT", "UINT"), "text or a whole number"),
+    "value": ((), "anything"),
+}
 
 
 class Expression:
@@ -43,11 +35,13 @@ class Expression:
     Args:
         text: the expression; see https://cel.dev.
         variables: Python types of the variables by name: str, int, float, bool, bytes, datetime, dict[str, str] or Any.
-        kind: which types the value may have. A type that is not known in advance is checked on each evaluation.
+        kind: what the value is used for: a condition is true or false, a key is text or a whole number, a value is
+            anything. A type that is not known in advance is checked on each evaluation.
     """
 
-    def __init__(self, text: str, variables: Mapping[str, Any], kind: Kind = CONDITION) -> None:
+    def __init__(self, text: str, variables: Mapping[str, Any], kind: Kind = "condition") -> None:
         self._text, self._variables, self._kind = text, dict(variables), kind
+        self._types, self._expected = _KINDS[kind]
         self._program = self._compiled(self._variables)
 
     def __str__(self) -> str:
@@ -68,10 +62,9 @@ class Expression:
         type_name = result.type().name()
         if type_name == "ERROR":
             raise ValueError(str(result.value()).partition(": ")[2].replace(" : ", ": ", 1))
-        types = self._kind.types
-        if not types:
+        if not self._types:
             return _python(result)
-        if type_name not in types:
+        if type_name not in self._types:
             raise self._wrong_type(type_name)
         return result.value()
 
@@ -106,13 +99,12 @@ class Expression:
         except RuntimeError as error:
             raise ValueError(_explained(self._text, str(error))) from None
         type_name = program.return_type().name()
-        if self._kind.types and type_name not in (*self._kind.types, "DYN"):
+        if self._types and type_name not in (*self._types, "DYN"):
             raise self._wrong_type(type_name)
         return program
 
     def _wrong_type(self, type_name: str) -> ValueError:
-        kind = self._kind
-        return ValueError(f"{self._text!r} is not a {kind.name}: its type is {type_name}, not {kind.expected}")
+        return ValueError(f"{self._text!r} is not a {self._kind}: its type is {type_name}, not {self._expected}")
 
     def __getstate__(self) -> Any:
         return self._text, self._variables, self._kind

@@ -6,7 +6,7 @@ from typing import Any
 
 from beam_patterns.transforms.queues import Message
 
-from .expression import CONDITION, KEY, Expression, bound, check_text
+from .expression import Expression, bound, check_text
 
 __all__ = ["ITEM", "cases", "condition", "item_of", "item_value", "key", "plain"]
 
@@ -65,12 +65,12 @@ def plain(value: Any) -> Any:
 
 def condition(text: str) -> Expression:
     """The type of an option that is a condition on items."""
-    return Expression(text, ITEM, CONDITION)
+    return Expression(text, ITEM)
 
 
 def key(text: str) -> Expression | None:
     """The type of an option that is a key made of items; None for an empty text."""
-    return Expression(text, ITEM, KEY) if text else None
+    return Expression(text, ITEM, "key") if text else None
 
 
 def cases(text: str) -> Mapping[str, Expression]:

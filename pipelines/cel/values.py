@@ -6,7 +6,7 @@ from typing import Any
 
 from apache_beam.typehints import Any as AnyType
 
-from .expression import CONDITION, VALUE, Expression, Kind
+from .expression import Expression, Kind
 from .item import ITEM, item_of
 
 __all__ = ["CelCondition", "CelMerge", "CelValue", "OnRows"]
@@ -24,10 +24,10 @@ class CelValue(Expression):
 
     Args:
         text: the expression, or what YAML and Beam made of its text.
-        kind: which types the value may have.
+        kind: what the value is used for.
     """
 
-    def __init__(self, text: Any, kind: Kind = VALUE) -> None:
+    def __init__(self, text: Any, kind: Kind = "value") -> None:
         super().__init__(_text(text), ITEM, kind)
 
     def __call__(self, item: Any) -> Any:
@@ -57,7 +57,7 @@ class CelCondition(CelValue):
     """
 
     def __init__(self, text: Any) -> None:
-        super().__init__(text, CONDITION)
+        super().__init__(text, "condition")
 
 
 class CelMerge(Expression):
@@ -68,7 +68,7 @@ class CelMerge(Expression):
     """
 
     def __init__(self, text: Any) -> None:
-        super().__init__(_text(text), {"a": Any, "b": Any}, VALUE)
+        super().__init__(_text(text), {"a": Any, "b": Any}, "value")
 
     def __call__(self, a: Any, b: Any) -> Any:  # type: ignore[override]
         """Returns the value for two items."""

@@ -4,7 +4,7 @@ import pickle
 
 import pytest
 
-from beam_patterns.pipelines.cel.expression import CONDITION, KEY, Expression, Kind, bound
+from beam_patterns.pipelines.cel.expression import Expression, Kind, bound
 from beam_patterns.pipelines.cel.item import cases, condition, item_of, key
 from beam_patterns.transforms.queues import Message
 
@@ -52,12 +52,12 @@ def test_a_key_is_text_or_a_whole_number() -> None:
 @pytest.mark.parametrize(
     ("text", "kind", "sentence"),
     [
-        ("n <", CONDITION, "syntax error in 'n <' at character 4: mismatched input '<EOF>'"),
-        ("true ||\n m", CONDITION, "error in 'true ||\\n m' at line 2, character 2: undeclared reference"),
-        ("n && true", CONDITION, "error in 'n && true' at character 3: found no matching overload"),
-        ("n + 1", CONDITION, "'n + 1' is not a condition: its type is INT, not true or false"),
-        ("[n]", KEY, "'[n]' is not a key: its type is LIST<INT>, not text or a whole number"),
-        ("(" * 99 + "n" + ")" * 99, KEY, "))))': CANCELLED: Expression recursion limit exceeded. limit"),
+        ("n <", "condition", "syntax error in 'n <' at character 4: mismatched input '<EOF>'"),
+        ("true ||\n m", "condition", "error in 'true ||\\n m' at line 2, character 2: undeclared reference"),
+        ("n && true", "condition", "error in 'n && true' at character 3: found no matching overload"),
+        ("n + 1", "condition", "'n + 1' is not a condition: its type is INT, not true or false"),
+        ("[n]", "key", "'[n]' is not a key: its type is LIST<INT>, not text or a whole number"),
+        ("(" * 99 + "n" + ")" * 99, "key", "))))': CANCELLED: Expression recursion limit exceeded. limit"),
     ],
 )
 def test_a_mistake_is_found_when_the_text_is_read_and_its_place_is_named(text: str, kind: Kind, sentence: str) -> None:
