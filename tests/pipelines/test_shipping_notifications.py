@@ -124,6 +124,7 @@ def test_the_same_order_has_the_same_ids_in_every_message_and_run() -> None:
         ({"texts": "ftp://texts.example"}, "--texts: the queue ftp://texts.example starts with ftp://"),
         ({"texts": "https://user:pass@texts.example"}, "--texts: HttpWorker(https://texts.example)"),
         ({"texts": "memory://texts"}, "--texts: memory://texts exists in one process only"),
+        ({"texts": "http.jsonl", "untold": "http.jsonl"}, "--untold and --texts are both http.jsonl; use a queue"),
         ({"mail": "imap://x"}, "--mail: 'imap://x' is neither a folder nor smtp://host:port"),
         ({"sender": "nobody"}, "--sender: 'nobody' is not a name and address"),
         ({"orders": "kafka://h:1/orders"}, "--orders: 'kafka://h:1/orders' names no group, under which"),
