@@ -1,9 +1,9 @@
-"""Realistic orders, into any queue, for shipping_notifications.
+"""Writes realistic orders to any queue, for shipping_notifications.
 
     python examples/orders.py --count 10000 --orders 'sqlite:///tmp/queues.db?topic=orders'
 
-The same seed gives the same orders. Of four orders three are shipped; customers choose mail, text messages, both or
-nothing; about 1 % of the orders are broken, each in one of the ways that real input is, and as many come twice.
+The same seed gives the same orders. Three of four orders are shipped; customers choose mail, text messages, both or
+nothing; about 1 % of the orders are broken, each in one of the ways of real input, and about 1 % come twice.
 """
 
 import argparse
@@ -34,7 +34,7 @@ _BATCH = 1000
 
 
 def orders(count: int, seed: int = 1) -> Iterator[Message]:
-    """All orders, broken and repeated ones among them."""
+    """All orders, including broken and repeated ones."""
     for position in range(count):
         chance = random.Random(f"{seed}/{position}")
         name = chance.choice(_NAMES)
@@ -72,7 +72,7 @@ _BREAKAGES = [
 
 
 def main(argv: list[str]) -> None:
-    """Fills the queue and says what is in it."""
+    """Writes the orders and prints their number."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=1)

@@ -1,11 +1,11 @@
-"""Realistic sign-ups and confirmations, into any queues.
+"""Writes realistic sign-ups and confirmations to any queues.
 
     python examples/signups.py --count 10000 --signups 'sqlite:///tmp/queues.db?topic=signups' \\
         --confirmations 'sqlite:///tmp/queues.db?topic=confirmations'
     python examples/signups.py --count 10000 --late --confirmations 'sqlite:///tmp/queues.db?topic=confirmations'
 
-The same seed gives the same users. About 3 % do not confirm at once; `--late` makes the confirmations of most of these.
-About 1 % of the sign-ups are broken, each in one of the ways that real input is; a few come twice.
+The same seed gives the same users. About 3 % do not confirm at once; `--late` writes the confirmations of most of them.
+About 1 % of the sign-ups are broken, each in one of the ways of real input; a few come twice.
 """
 
 import argparse
@@ -43,7 +43,7 @@ _BATCH = 1000
 
 
 def users(count: int, seed: int) -> Iterator[tuple[dict, random.Random]]:
-    """Sign-ups, each with a source of chance of its own, so that --late meets the same people."""
+    """Sign-ups, each with its own random generator, so that --late finds the same users."""
     for number in range(count):
         chance = random.Random(f"{seed}/{number}")
         first, last = chance.choice(_FIRST), chance.choice(_LAST)
@@ -63,7 +63,7 @@ def users(count: int, seed: int) -> Iterator[tuple[dict, random.Random]]:
 
 
 def signups(count: int, seed: int) -> Iterator[Message]:
-    """All sign-ups, broken and repeated ones among them."""
+    """All sign-ups, including broken and repeated ones."""
     for user, chance in users(count, seed):
         value = json.dumps(user, ensure_ascii=False).encode()
         luck = chance.random()
@@ -75,7 +75,7 @@ def signups(count: int, seed: int) -> Iterator[Message]:
 
 
 def confirmations(count: int, seed: int, late: bool) -> Iterator[Message]:
-    """Those that come at once, or those that come late."""
+    """The confirmations that come at once, or the late ones."""
     for user, _ in users(count, seed):
         luck = random.Random(f"{seed}/{user['user_id']}/confirms").random()
         if (0.97 <= luck < 0.995) if late else luck < 0.97:
@@ -107,13 +107,13 @@ _BREAKAGES = [
 
 
 def main(argv: list[str]) -> None:
-    """Fills the queues and says what is in them."""
+    """Writes the records and prints their numbers."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--signups", help="queue for sign-ups; without it none are made")
+    parser.add_argument("--signups", help="queue for sign-ups; without it none are written")
     parser.add_argument("--confirmations", required=True, help="queue for confirmations")
-    parser.add_argument("--late", action="store_true", help="the confirmations that come late")
+    parser.add_argument("--late", action="store_true", help="write the late confirmations")
     o = parser.parse_args(argv)
     if o.signups and not o.late:
         _fill(o.signups, "sign-ups", signups(o.count, o.seed))

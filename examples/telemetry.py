@@ -1,10 +1,10 @@
-"""Realistic telemetry events, into any queue.
+"""Writes realistic telemetry events to any queue.
 
     python examples/telemetry.py --count 100000 --events events.jsonl
     python examples/telemetry.py --count 100000 --events 'kafka://localhost:9092/telemetry'
 
-The same seed gives the same events: an hour, few users who send much and many who send little, latencies with a heavy
-tail, events that arrive seconds or minutes out of order as phones send them, a few broken ones (about 1 in 500).
+The same seed gives the same events: one hour, few users with many events and many users with few, latencies with a
+heavy tail, events that arrive seconds or minutes out of order as phones send them, about 1 in 500 broken.
 """
 
 import argparse
@@ -36,7 +36,7 @@ _BROKEN = (
 
 
 def events(count: int, seed: int) -> Iterator[Message]:
-    """All events, in the order in which they arrive."""
+    """All events, in order of arrival."""
     chance = random.Random(seed)
     users = max(10, count // 50)
     for number in range(count):
@@ -51,7 +51,7 @@ def events(count: int, seed: int) -> Iterator[Message]:
 
 
 def main() -> int:
-    """Writes the events and says how many."""
+    """Writes the events and prints their number."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=100_000)
     parser.add_argument("--events", required=True)

@@ -1,9 +1,9 @@
-"""Texts as people write them, in as many files as wanted.
+"""Writes realistic texts to a number of files.
 
     python examples/texts.py --lines 100000 --files 4 --output texts      # texts/text-0.txt ...
 
 The same seed gives the same texts. Few words are frequent and most are rare (Zipf's law), as in any language; some
-lines have accents, apostrophes, digits and other scripts, and about 1 in 1000 is no UTF-8, as in real archives.
+lines have accents, apostrophes, digits and other scripts, and about 1 in 1000 is not valid UTF-8, as in real archives.
 """
 
 import argparse
@@ -61,7 +61,7 @@ def vocabulary(seed: int) -> list[str]:
 
 
 def line(chance: random.Random, words: list[str], weights: list[float]) -> bytes:
-    """Some words, as a sentence."""
+    """A sentence of some words."""
     chosen = chance.choices(words, cum_weights=weights, k=chance.randint(4, 16))
     if chance.random() < 0.2:
         chosen[chance.randrange(len(chosen))] = chance.choice(_SPECIAL)
@@ -70,7 +70,7 @@ def line(chance: random.Random, words: list[str], weights: list[float]) -> bytes
 
 
 def main() -> int:
-    """Writes the files and says where they are."""
+    """Writes the files and prints their paths."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--lines", type=int, default=100_000)
     parser.add_argument("--files", type=int, default=1)

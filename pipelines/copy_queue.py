@@ -1,4 +1,4 @@
-"""The messages of a queue, copied to several others.
+"""Copies the messages of a queue to one or several others.
 
 ```
                   +--> copy 1
@@ -12,9 +12,9 @@ what a queue can't hold --> dead letters
         --outputs 'sqlite:///data/queues.db?topic=uhd sqlite:///data/queues.db?topic=mobile' \\
         --dead_letters 'sqlite:///data/queues.db?topic=dead_letters'
 
-The outputs may be of different kinds: an archive in files, say, beside a topic. A message is not looked into: payload,
-key and attributes are written as they were read, and all copies carry the same `message_id`. What was read is committed
-when every copy is written.
+The outputs may be of different kinds, such as a topic and an archive in files. Messages are not decoded: payload, key
+and attributes are written as they were read, and all copies carry the same `message_id`. Messages are committed when
+every copy has been written.
 
 Source: Burns, Designing Distributed Systems, chapter 11, figure 11-2 (the copier pattern).
 """
@@ -32,14 +32,13 @@ from apache_beam.transforms.error_handling import ErrorHandler
 
 from beam_patterns.pipelines import BetweenQueues, Ended, Places, between, launch, option, queues, source
 from beam_patterns.transforms import Copier
+from beam_patterns.transforms.queues import Message
 
 
 class CopyQueueOptions(BetweenQueues):
-    """The messages of a queue, copied to one or several others."""
+    """Copies the messages of a queue to one or several others."""
 
-    input: str = option(
-        "The queue that is read.", example="'sqlite:///data/queues.db?topic=videos&group=copy'", type=source
-    )
+    input: str = option("The queue to read.", example="'sqlite:///data/queues.db?topic=videos&group=copy'", type=source)
     outputs: tuple[str, ...] = option(
         "The queues that get a copy of each message, with spaces between them.",
         example="'kafka://localhost:9092/uhd kafka://localhost:9092/mobile'",
@@ -48,26 +47,27 @@ class CopyQueueOptions(BetweenQueues):
 
     @property
     def writes(self) -> dict[str, str]:
-        """The output queues' URIs by the names of their branches."""
         return {f"copy{number}": uri for number, uri in enumerate(self.outputs, 1)}
 
     def option_of(self, name: str) -> str:
-        """All of them are in one option."""
         return "--outputs"
 
 
-def copy_queue(items: PCollection, o: CopyQueueOptions, unused_dead: ErrorHandler) -> dict[str, PCollection]:
-    """The flow, without its queues."""
-    if len(o.writes) == 1:
+def copy_queue(
+    items: PCollection[Message], o: CopyQueueOptions, unused_dead: ErrorHandler
+) -> dict[str, PCollection[Message]]:
+    """The graph without I/O: one stream per output."""
+    if len(o.outputs) == 1:
         return dict.fromkeys(o.writes, items)
-    return (items | "Copy" >> Copier(*o.writes))._asdict()
+    copies = items | "Copy" >> Copier(*o.writes)
+    return dict(zip(o.writes, copies, strict=True))
 
 
 def build(p: beam.Pipeline, o: CopyQueueOptions) -> Places:
-    """The flow between the queues that the options name, and where its results are."""
+    """The graph between the queues of the options; returns where the results are."""
     return between(p, o, copy_queue)
 
 
 def run(argv: Sequence[str] | None = None) -> Ended:
-    """The whole pipeline from a command line; returns the exit code."""
+    """Runs the pipeline with the options of a command line; returns the exit code."""
     return launch(CopyQueueOptions, build, argv)

@@ -1,4 +1,4 @@
-"""The messages of several queues, in one.
+"""Merges the messages of several queues into one.
 
 ```
 input 1 -+
@@ -12,8 +12,8 @@ what the output can't hold --> dead letters
         --output 'sqlite:///data/queues.db?topic=notices' \\
         --dead_letters 'sqlite:///data/queues.db?topic=dead_letters'
 
-The inputs may be of different kinds. A message is not looked into: payload, key and attributes are written as they were
-read, in no order between inputs. What was read of each input is committed when all is written.
+The inputs may be of different kinds. Messages are not decoded: payload, key and attributes are written as they were
+read. Messages of different inputs have no order. Each input is committed when all messages have been written.
 
 Source: Burns, Designing Distributed Systems, chapter 11, figure 11-7 (the merger pattern).
 """
@@ -31,41 +31,40 @@ from apache_beam.transforms.error_handling import ErrorHandler
 
 from beam_patterns.pipelines import BetweenQueues, Ended, Places, between, launch, option, queue, sources
 from beam_patterns.transforms import Merger
+from beam_patterns.transforms.queues import Message
 
 
 class MergeQueuesOptions(BetweenQueues):
-    """The messages of several queues, in one."""
+    """Merges the messages of several queues into one."""
 
     inputs: tuple[str, ...] = option(
-        "The queues that are read, with spaces between them.",
+        "The queues to read, with spaces between them.",
         example="'kafka://localhost:9092/emails?group=merge kafka://localhost:9092/texts?group=merge'",
         type=sources,
     )
-    output: str = option("The queue for all of it.", example="'sqlite:///data/queues.db?topic=notices'", type=queue)
+    output: str = option("The queue for all messages.", example="'sqlite:///data/queues.db?topic=notices'", type=queue)
 
     @property
     def reads(self) -> tuple[str, ...]:
-        """The queues to read."""
         return self.inputs
 
     @property
     def writes(self) -> dict[str, str]:
-        """The queue for all of it."""
         return {"merged": self.output}
 
 
 def merge_queues(
-    inputs: tuple[PCollection, ...], unused_o: MergeQueuesOptions, unused_dead: ErrorHandler
-) -> PCollection:
-    """The flow, without its queues."""
+    inputs: tuple[PCollection[Message], ...], unused_o: MergeQueuesOptions, unused_dead: ErrorHandler
+) -> PCollection[Message]:
+    """The graph without I/O: the messages of all inputs."""
     return inputs | "Merge" >> Merger()
 
 
 def build(p: beam.Pipeline, o: MergeQueuesOptions) -> Places:
-    """The flow between the queues that the options name, and where its results are."""
+    """The graph between the queues of the options; returns where the results are."""
     return between(p, o, merge_queues)
 
 
 def run(argv: Sequence[str] | None = None) -> Ended:
-    """The whole pipeline from a command line; returns the exit code."""
+    """Runs the pipeline with the options of a command line; returns the exit code."""
     return launch(MergeQueuesOptions, build, argv)

@@ -1,4 +1,4 @@
-"""Shipped orders: each customer is told by mail, by text message or both, as they chose.
+"""Notifies customers of shipped orders by mail, by text message or both, as they chose.
 
 ```
 orders --> Filter --> Dedupe --> Splitter --email-----> WorkQueue --> mails
@@ -6,7 +6,7 @@ orders --> Filter --> Dedupe --> Splitter --email-----> WorkQueue --> mails
                                     +--sms-------> WorkQueue --> text messages
                                     |
                                     +--otherwise-> untold: customers who chose nothing
-what fails a check, or is refused by the mail server or the provider of text messages --> dead letters
+invalid orders, and notices that the mail server or the provider of text messages refuses --> dead letters
 ```
 
     python pipelines/shipping_notifications.py \\
@@ -15,10 +15,11 @@ what fails a check, or is refused by the mail server or the provider of text mes
         --untold 'sqlite:///data/queues.db?topic=untold' \\
         --dead_letters 'sqlite:///data/queues.db?topic=dead_letters'
 
-One notice per order and channel, however often a run is repeated or the same order arrives: what was sent is remembered
-in --sent. A kill between a notice and its note costs that one notice a second sending, under the same Message-ID or
-Idempotency-Key, by which a server knows it; a Maildir takes it once. A server that can't be reached is tried five times
-per order, over about half a minute; what it then missed is among the dead letters, to be replayed.
+One notice per order and channel, however often a run is repeated or the same order arrives: sent notices are recorded
+in --sent. If a run is killed after a notice was sent and before it was recorded, this notice is sent twice, with the
+same Message-ID or Idempotency-Key, by which a server recognises it; a Maildir gets it once. A server that can't be
+reached is tried five times per order, over about half a minute; orders that still fail become dead letters, ready to be
+replayed.
 
 Source: Burns, Designing Distributed Systems, chapter 11, figure 11-4 (the splitter pattern).
 """
@@ -39,20 +40,19 @@ from apache_beam.pvalue import PCollection
 from apache_beam.transforms.error_handling import ErrorHandler
 
 from beam_patterns.pipelines import Ended, Options, Places, check_queues, launch, option, queue, source
-from beam_patterns.pipelines.parts.mail import Outbox, open_outbox
-from beam_patterns.pipelines.parts.shipping.delivery import Mailer, QueueSender, worth_another_try
+from beam_patterns.pipelines.parts.fields import fields_of
+from beam_patterns.pipelines.parts.mail import Outbox, open_outbox, sender_address
+from beam_patterns.pipelines.parts.shipping.delivery import Mailer, QueueSender, can_be_retried
 from beam_patterns.pipelines.parts.shipping.notices import Notices
 from beam_patterns.pipelines.parts.shipping.orders import (
     EMAIL,
-    TEXT,
+    SMS,
     is_shipped,
     notice_id,
     order_id,
     wants_email,
-    wants_text,
+    wants_sms,
 )
-from beam_patterns.pipelines.parts.signup.records import fields_of
-from beam_patterns.pipelines.parts.signup.texts import sender_address
 from beam_patterns.transforms import DeadLetters, Dedupe, Filter, MultiWorker, Splitter, WorkQueue
 from beam_patterns.transforms.queues import CommitOffsets, Message, ReadFromQueue, WriteToQueue, open_queue
 from beam_patterns.transforms.work import DoneMarkers, HttpWorker
@@ -62,7 +62,7 @@ _ATTEMPTS, _TIMEOUT = 5, 120
 
 
 class ShippingNotificationsOptions(Options):
-    """Shipped orders: each customer is told by mail, by text message or both, as they chose."""
+    """Notifies customers of shipped orders by mail, by text message or both, as they chose."""
 
     orders: str = option(
         "The queue of orders: JSON with order_id, status, name, carrier, notify (a list of email, sms), email, phone.",
@@ -70,8 +70,8 @@ class ShippingNotificationsOptions(Options):
         type=source,
     )
     texts: str = option(
-        "Who sends text messages: an address that takes POSTs (its token in the environment variable "
-        f"{TOKEN}, if it wants one), or a queue.",
+        "Who sends text messages: a URL that accepts POST requests (with its token, if it requires one, in the "
+        f"environment variable {TOKEN}), or a queue.",
         example="https://texts.example/v1/messages",
     )
     untold: str = option(
@@ -80,117 +80,113 @@ class ShippingNotificationsOptions(Options):
         type=queue,
     )
     dead_letters: str = option(
-        "The queue for what can't be told, with the reason and the original bytes.",
+        "The queue for orders that failed, with the reason and the original bytes.",
         example="'sqlite:///data/queues.db?topic=dead_letters'",
         type=queue,
     )
     mail: str = option("Where mails go, a Maildir or an SMTP server.", example="smtp://localhost:25", default="outbox")
     sent: str = option(
-        "The folder that remembers what was sent; all workers must see it.",
+        "The folder that records which notices were sent; all workers must see it.",
         example="/var/lib/shipping/sent",
         default="shipping-sent",
     )
     sender: str = option(
-        "Who the mails are from.",
+        "The sender of the mails.",
         example="'Example Shop <hello@shop.example>'",
         default="Example Shop <hello@shop.example>",
     )
     site: str = option(
-        "Where links lead; the order's number is appended.",
+        "The site that links lead to; the order's number is appended.",
         example="https://shop.example",
         default="https://shop.example",
         pattern=r"https?://[^\s<>]+[^\s<>/]",
     )
 
-    local: ClassVar[str] = "what was sent is remembered in a folder that all workers must see"
+    local: ClassVar[str] = "all workers must see the folder that records which notices were sent"
 
     def check(self) -> None:
-        """Values that make no sense, found before anything starts."""
         self.outbox()
         sender_address(self.sender)
         try:
             self.text_sender()
         except ValueError as error:
             raise ValueError(f"--texts: {error}") from None
-        if not self.texts.startswith("http") and not open_queue(self.texts).is_shared:
+        if not self._has_provider and not open_queue(self.texts).is_shared:
             raise ValueError(
-                f"--texts: {self.texts} lives in one process, and texts are sent by others; take sqlite://"
+                f"--texts: {self.texts} exists in one process only, but worker processes write to it; use sqlite://"
             )
         writes = [("--untold", self.untold), ("--dead_letters", self.dead_letters)]
-        if not self.texts.startswith("http"):
+        if not self._has_provider:
             writes.append(("--texts", self.texts))
         check_queues([("--orders", self.orders)], writes, self.streaming)
 
+    @property
+    def _has_provider(self) -> bool:
+        return self.texts.startswith(("http://", "https://"))
+
     def outbox(self) -> Outbox:
-        """Where mails go."""
+        """The outbox for mails."""
         return open_outbox(self.mail, str(Path(self.sent, "mails.db").absolute()))
 
     def text_sender(self) -> HttpWorker | QueueSender:
-        """Who sends text messages."""
-        if self.texts.startswith(("http://", "https://")):
+        """The worker that sends text messages."""
+        if self._has_provider:
             worker = HttpWorker(self.texts)
             return worker.with_token_from(TOKEN) if TOKEN in os.environ else worker
         return QueueSender(queue(self.texts))
 
-    def remembered(self, channel: str) -> DoneMarkers:
-        """Which orders were told on a channel."""
-        return DoneMarkers(Path(self.sent, channel).absolute(), key=partial(notice_id, channel))
+    def once_per_order(self, channel: str, worker: Callable[[Message], Any]) -> WorkQueue:
+        """The work queue that sends the notices of a channel and records which orders have had theirs."""
+        sent = DoneMarkers(Path(self.sent, channel).absolute(), key=partial(notice_id, channel))
+        return WorkQueue(worker, _ATTEMPTS, _TIMEOUT).with_retry(can_be_retried).with_done_check(sent)
 
 
 class Notified(NamedTuple):
-    """What came of the orders."""
+    """The outputs of the flow."""
 
     mails: PCollection
     """Message-IDs of mails that were delivered."""
     texts: PCollection
-    """What the provider of text messages answered."""
+    """Answers of the provider of text messages."""
     untold: PCollection
     """Orders of customers who chose nothing."""
 
 
-class Channel(NamedTuple):
-    """How orders are told on one channel, and which were."""
-
-    work: Callable[[Message], Any]
-    told: DoneMarkers
-
-
 def shipping_notifications(
-    orders: PCollection, *, email: Channel, sms: Channel, dead: ErrorHandler, attempts: int = _ATTEMPTS
+    orders: PCollection[Message], *, email: WorkQueue, sms: WorkQueue, dead: ErrorHandler
 ) -> Notified:
-    """The flow, from orders to what was sent."""
-
-    def tell(channel: Channel) -> beam.PTransform:
-        work = WorkQueue(channel.work, attempts=attempts, timeout=_TIMEOUT).with_retry(worth_another_try)
-        return work.with_done_check(channel.told).with_error_handler(dead)
-
+    """The graph without I/O: orders to sent notices."""
     split = (
         orders
         | "Shipped" >> Filter(is_shipped).with_error_handler(dead)
         | "Each order once" >> Dedupe(order_id).with_error_handler(dead)
         | "By choice"
-        >> Splitter(email=wants_email, sms=wants_text).with_every_match().with_view(fields_of).with_error_handler(dead)
+        >> Splitter(email=wants_email, sms=wants_sms).with_every_match().with_view(fields_of).with_error_handler(dead)
     )
-    return Notified(split.email | "Email" >> tell(email), split.sms | "Text" >> tell(sms), split.otherwise)
+    return Notified(
+        split.email | "Email" >> email.with_error_handler(dead),
+        split.sms | "Text" >> sms.with_error_handler(dead),
+        split.otherwise,
+    )
 
 
 def build(p: beam.Pipeline, o: ShippingNotificationsOptions) -> Places:
-    """The flow between the queues that the options name, and where its results lie."""
+    """The graph between the queues of the options; returns where the results are."""
     notices = Notices(o.sender, o.site)
     text = MultiWorker(compose=notices.text, send=(o.text_sender(), "compose"))
     with ErrorHandler("DeadLetters" >> (DeadLetters() | "Park" >> WriteToQueue(o.dead_letters))) as dead:
         orders = p | "ReadOrders" >> ReadFromQueue(o.orders).with_error_handler(dead)
-        told = shipping_notifications(
+        notified = shipping_notifications(
             orders,
-            email=Channel(Mailer(o.outbox(), notices.mail), o.remembered(EMAIL)),
-            sms=Channel(text, o.remembered(TEXT)),
+            email=o.once_per_order(EMAIL, Mailer(o.outbox(), notices.mail)),
+            sms=o.once_per_order(SMS, text),
             dead=dead,
         )
-        untold = told.untold | "WriteUntold" >> WriteToQueue(o.untold).with_error_handler(dead)
-    (told.mails, told.texts, untold, dead.output()) | "CommitOrders" >> CommitOffsets(orders)
+        untold = notified.untold | "WriteUntold" >> WriteToQueue(o.untold).with_error_handler(dead)
+    (notified.mails, notified.texts, untold, dead.output()) | "CommitOrders" >> CommitOffsets(orders)
     return {"mails": o.mail, "texts": o.texts, "untold": o.untold, "dead letters": o.dead_letters}
 
 
 def run(argv: Sequence[str] | None = None) -> Ended:
-    """The whole pipeline from a command line; returns the exit code, with the balance."""
+    """Runs the pipeline with the options of a command line; returns the exit code, with the balance."""
     return launch(ShippingNotificationsOptions, build, argv)

@@ -1,14 +1,14 @@
 """The patterns for pipelines in Beam YAML: rows in, rows out, conditions and keys as CEL text.
 
-asking.py     conditions and keys
-items.py      rows, and what CEL and JSON see of them
-errors.py     YAML's error_handling
 routing.py    Copier, Filter, Splitter, Sharder, Merger
-gathering.py  Barrier, JoinParts, Dedupe
+joining.py    Barrier, JoinParts, Dedupe
 totals.py     Reduce, Sum, Histogram
 work.py       WorkQueue, MultiWorker
 queues.py     ReadFromQueue, WriteToQueue, CommitOffsets, DeadLetters
-listing.py    the provider listing, which names them for Beam
+transform.py  what they share: errors in an output of their own
+config.py     checks of their configuration
+rows.py       rows, their types, and rows as messages
+listing.py    the provider listing, through which Beam finds them
 """
 
 from .joining import Barrier, Dedupe, JoinParts

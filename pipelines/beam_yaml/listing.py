@@ -1,4 +1,4 @@
-"""The provider listing: what Beam YAML has to know to find the patterns; and the reference of what they take."""
+"""The provider listing, through which Beam YAML finds the patterns, and the reference page of their configuration."""
 
 import inspect
 import re
@@ -10,15 +10,15 @@ from beam_patterns.pipelines import beam_yaml
 
 __all__ = ["TRANSFORMS", "providers", "reference"]
 
-#: Beam's own Filter looks for its language here.
+#: The name under which Beam's own Filter looks for an implementation of its language.
 _NAMES = {"Filter": "Filter-cel"}
-#: The transforms by the name that a YAML pipeline's `type` has.
+#: The transforms by the `type` that a YAML pipeline gives them.
 TRANSFORMS: dict[str, type[beam.PTransform]] = {
     _NAMES.get(name, name): getattr(beam_yaml, name) for name in beam_yaml.__all__
 }
 
 _LISTING_HEAD = """\
-# The patterns for Beam YAML, made by `make templates`; `beam-patterns providers` prints it. In a pipeline:
+# The patterns for Beam YAML, written by `make templates`; `beam-patterns providers` prints this file. In a pipeline:
 #
 #   providers:
 #     - include: providers.yaml
@@ -30,7 +30,7 @@ _LISTING_HEAD = """\
 _REFERENCE_HEAD = """\
 # The transforms of a YAML pipeline
 
-Made by `make templates` of what each declares; [yaml.md](yaml.md) explains how they are used.
+Written by `make templates` from the transforms' docstrings; [yaml.md](yaml.md) explains how to use them.
 """
 
 
@@ -41,19 +41,19 @@ def providers() -> str:
 
 
 def reference() -> str:
-    """The page about all transforms."""
+    """The reference page of all transforms."""
     return "\n".join([_REFERENCE_HEAD, *map(_section, TRANSFORMS.values())])
 
 
 def _section(kind: type[beam.PTransform]) -> str:
-    text, _, arguments = inspect.getdoc(kind).partition("\n\nArgs:\n")  # type: ignore[union-attr]
-    rows = ["| config | what it says | default |", "|---|---|---|"]
+    summary, _, arguments = inspect.getdoc(kind).partition("\n\nArgs:\n")  # type: ignore[union-attr]
+    rows = ["| config | description | default |", "|---|---|---|"]
     defaults = inspect.signature(kind.__init__).parameters
-    for name, said in re.findall(r"^    (\w+): (.*(?:\n        .*)*)", arguments, flags=re.M):
-        told = re.sub(r"\s+", " ", said).replace("|", "\\|")
-        rows.append(f"| `{name}` | {told[0].upper()}{told[1:]} | {_default(defaults[name].default)} |")
+    for name, lines in re.findall(r"^    (\w+): (.*(?:\n        .*)*)", arguments, flags=re.M):
+        text = re.sub(r"\s+", " ", lines).replace("|", "\\|")
+        rows.append(f"| `{name}` | {text[0].upper()}{text[1:]} | {_default(defaults[name].default)} |")
     table = "\n".join(rows) + "\n" if arguments else ""
-    return f"## {kind.__name__}\n\n{text}\n\n{table}".rstrip() + "\n"
+    return f"## {kind.__name__}\n\n{summary}\n\n{table}".rstrip() + "\n"
 
 
 def _default(value: Any) -> str:

@@ -1,6 +1,7 @@
 """Patterns that merge the rows of a key, for YAML pipelines."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import apache_beam as beam
@@ -8,30 +9,43 @@ from apache_beam.pvalue import PCollection
 from apache_beam.typehints import Any as AnyType
 
 from beam_patterns import transforms
+from beam_patterns.pipelines.cel.item import item_of, item_value
+from beam_patterns.pipelines.cel.values import CelMerge, CelValue
 
-from .cel import Ask, Merging, asks, listed, mapped
-from .errors import Errors, error_output
-from .items import fields_of, item_of, row_of, row_type, whole
+from .config import ErrorHandling, cel_values, list_of, mapping_of
+from .rows import fields_of, row_of, row_type
+from .transform import Errors, RowTransform
 
 __all__ = ["Histogram", "Reduce", "Sum"]
 
 
-class _PerKey(beam.PTransform):
-    """What Sum, Reduce and Histogram share: keys with names, and results as rows."""
+class _PerKey(RowTransform):
+    """One row per key: the fields of the key, then those of the result.
 
-    def __init__(self, key: Mapping[str, str], results: Iterable[str], error_handling: Any) -> None:
-        super().__init__()
-        self._keys, self._errors = asks(key, f"{type(self).__name__}: key"), error_output(error_handling)
-        for name in results:
+    Args:
+        key: as YAML gives it.
+        result: types of the result's fields by name, or values that have such a type; None: that of the rows' field.
+        values: turns a pattern's result into the values of these fields.
+        error_handling: as YAML gives it.
+    """
+
+    def __init__(self, key: Any, result: Mapping[str, Any], values: Callable[[Any], Any], error_handling: Any) -> None:
+        super().__init__(error_handling=error_handling)
+        where = type(self).__name__
+        self._keys, self._result, self._values = cel_values(key, f"{where}: key"), result, values
+        for name in result:
             if name in self._keys:
-                raise ValueError(f"{type(self).__name__}: the field {name!r} is in the key already; name it otherwise")
+                raise ValueError(f"{where}: the key already has a field {name!r}; use another name")
 
-    def _rows(self, rows: PCollection, pattern: Any, types: Mapping[str, Any], read: Callable[[Any], Any]) -> Any:
-        errors, fields = Errors(self._errors), fields_of(rows)
-        kind = row_type({name: ask.type_in(fields) for name, ask in self._keys.items()} | dict(types))
-        pairs = rows | self.label >> errors.guard(pattern)
-        names = tuple(self._keys) + tuple(types)
-        return errors.beside(pairs | "To rows" >> beam.Map(_row, names, read).with_output_types(kind), rows)
+    @property
+    def _key(self) -> tuple[CelValue, ...]:
+        return tuple(self._keys.values())
+
+    def _apply(self, rows: PCollection, errors: Errors) -> PCollection:
+        fields = fields_of(rows)
+        types = {name: _type(name, kind, fields) for name, kind in {**self._keys, **self._result}.items()}
+        pairs = super()._apply(rows, errors)
+        return pairs | "To rows" >> beam.Map(_row, tuple(types), self._values).with_output_types(row_type(types))
 
 
 class Sum(_PerKey):
@@ -43,22 +57,10 @@ class Sum(_PerKey):
         error_handling: `{output: errors}`: the output for items that lack a key or a number.
     """
 
-    def __init__(
-        self,
-        key: Mapping[str, str],
-        value: Mapping[str, str],
-        error_handling: Mapping[str, str] | None = None,
-    ) -> None:
-        self._values = asks(value, "Sum: value")
-        super().__init__(key, self._values, error_handling)
-        picked = {"value": tuple(self._values.values()), "key": tuple(self._keys.values())}
-        self._sum = transforms.Sum(**picked).with_view(item_of)
-
-    def expand(self, rows: PCollection) -> Any:
-        """One row per key."""
-        rows = whole(rows)
-        fields = fields_of(rows)
-        return self._rows(rows, self._sum, {name: ask.type_in(fields) for name, ask in self._values.items()}, tuple)
+    def __init__(self, key: Mapping[str, str], value: Mapping[str, str], error_handling: ErrorHandling = None) -> None:
+        values = cel_values(value, "Sum: value")
+        super().__init__(key, values, tuple, error_handling)
+        self._pattern = transforms.Sum(value=tuple(values.values()), key=self._key).with_view(item_of)
 
 
 class Reduce(_PerKey):
@@ -66,42 +68,30 @@ class Reduce(_PerKey):
 
     Args:
         key: what items are merged by: CEL texts by the name of the field they become, `{user: item.user}`.
-        merge: what becomes of a field of two items, a and b: `{last: "a.last > b.last ? a.last : b.last"}`. Nobody says
-            in which order items meet, so it has to be associative and commutative.
+        merge: how a field of two items, a and b, becomes one: `{last: "a.last > b.last ? a.last : b.last"}`. It has to
+            be associative and commutative, because items are merged in any order.
         error_handling: `{output: errors}`: the output for items that lack a key or a field.
     """
 
-    def __init__(
-        self,
-        key: Mapping[str, str],
-        merge: Mapping[str, str],
-        error_handling: Mapping[str, str] | None = None,
-    ) -> None:
-        super().__init__(key, mapped(merge, "Reduce: merge", "n: a.n + b.n"), error_handling)
-        self._fields = tuple(merge)
-        merged = _Merged({name: Merging(text) for name, text in merge.items()})
-        self._reduce = transforms.Reduce(merged, tuple(self._keys.values())).with_view(_WithFields(self._fields))
-
-    def expand(self, rows: PCollection) -> Any:
-        """One row per key."""
-        rows = whole(rows)
-        fields = fields_of(rows)
-        types = {name: fields.get(name, AnyType) for name in self._fields}
-        return self._rows(rows, self._reduce, types, _Picked(self._fields))
+    def __init__(self, key: Mapping[str, str], merge: Mapping[str, str], error_handling: ErrorHandling = None) -> None:
+        merges = {name: CelMerge(text) for name, text in mapping_of(merge, "Reduce: merge", "n: a.n + b.n").items()}
+        names = tuple(merges)
+        super().__init__(key, dict.fromkeys(names), partial(_values, names), error_handling)
+        self._pattern = transforms.Reduce(partial(_merged, merges), self._key).with_view(partial(_item_with, names))
 
 
 class Histogram(_PerKey):
-    """How values are distributed, per key: counts in bins, or quantiles.
+    """The distribution of values per key: counts in bins, or quantiles.
 
     The output has rows with the fields of key, `total`, and either `counts`, one more than edges (below the first,
     between each two, at or above the last), or a field for each quantile.
 
     Args:
         key: whose distribution: CEL texts by the name of the field they become, `{route: item.route}`.
-        value: the number to look at, `item.ms`.
+        value: the number to count, `item.ms`.
         bins: ascending edges, `[0, 10, 100]`.
         quantiles: instead of bins, shares by the name of the field they become, `{median: 0.5, p99: 0.99}`.
-        relative_error: how far off a quantile's rank may be, as a share of all values.
+        relative_error: the largest error of a quantile's rank, as a share of all values.
         error_handling: `{output: errors}`: the output for items that lack a key or a number.
     """
 
@@ -112,69 +102,52 @@ class Histogram(_PerKey):
         bins: Sequence[float] | None = None,
         quantiles: Mapping[str, float] | None = None,
         relative_error: float = 0.01,
-        error_handling: Mapping[str, str] | None = None,
+        error_handling: ErrorHandling = None,
     ) -> None:
         if (bins is None) == (quantiles is None):
-            raise ValueError("Histogram takes either bins, such as [0, 10, 100], or quantiles, such as {median: 0.5}")
+            raise ValueError("Histogram needs either bins, such as [0, 10, 100], or quantiles, such as {median: 0.5}")
         if quantiles is None:
-            how: dict[str, Any] = {"bins": tuple(listed(bins, "Histogram: bins", "0, 10, 100"))}
-            found, self._read = {"counts": Sequence[int]}, _counted
+            how: dict[str, Any] = {"bins": tuple(list_of(bins, "Histogram: bins", "0, 10, 100"))}
+            super().__init__(key, {"total": int, "counts": Sequence[int]}, _counts, error_handling)
         else:
             how = {"relative_error": float(relative_error)}
-            shares = mapped(quantiles, "Histogram: quantiles", "median: 0.5")
-            found, self._read = dict.fromkeys(shares, float), _At(tuple(shares.values()))
-        self._types = {"total": int, **found}
-        super().__init__(key, self._types, error_handling)
-        histogram = transforms.Histogram(Ask(value), tuple(self._keys.values()), **how)
-        self._histogram = histogram.with_view(item_of)
-
-    def expand(self, rows: PCollection) -> Any:
-        """One row per key."""
-        return self._rows(whole(rows), self._histogram, self._types, self._read)
+            shares = mapping_of(quantiles, "Histogram: quantiles", "median: 0.5")
+            result = {"total": int, **dict.fromkeys(shares, float)}
+            super().__init__(key, result, partial(_quantiles, tuple(shares.values())), error_handling)
+        self._pattern = transforms.Histogram(CelValue(value), self._key, **how).with_view(item_of)
 
 
-def _row(pair: Any, names: tuple[str, ...], read: Callable[[Any], Any]) -> beam.Row:
-    key, value = pair
-    return row_of(names, (*key, *read(value)))
+def _type(name: str, kind: Any, fields: Mapping[str, Any]) -> Any:
+    if isinstance(kind, CelValue):
+        return kind.type_in(fields)
+    return fields.get(name, AnyType) if kind is None else kind
 
 
-def _counted(bins: Any) -> tuple[Any, ...]:
+def _row(pair: Any, names: tuple[str, ...], values: Callable[[Any], Any]) -> beam.Row:
+    key, result = pair
+    return row_of(names, (*key, *values(result)))
+
+
+def _counts(bins: Any) -> tuple[Any, ...]:
     return bins.total, list(bins.counts)
 
 
-class _At:
-    def __init__(self, shares: tuple[float, ...]) -> None:
-        self._shares = shares
-
-    def __call__(self, quantiles: Any) -> tuple[Any, ...]:
-        return quantiles.total, *(quantiles.at(share) for share in self._shares)
+def _quantiles(shares: tuple[float, ...], quantiles: Any) -> tuple[Any, ...]:
+    return quantiles.total, *(quantiles.at(share) for share in shares)
 
 
-class _WithFields:
-    """An item's view, which has to have these fields."""
-
-    def __init__(self, names: tuple[str, ...]) -> None:
-        self._names = names
-
-    def __call__(self, row: Any) -> Any:
-        item = item_of(row)
-        for name in self._names:
-            if name not in item:
-                raise ValueError(f"there is no field {name!r}")
-        return item
+def _values(names: tuple[str, ...], item: Any) -> tuple[Any, ...]:
+    return tuple([item[name] for name in names])
 
 
-class _Merged:
-    def __init__(self, fields: Mapping[str, Merging]) -> None:
-        self._fields = dict(fields)
+def _item_with(names: tuple[str, ...], row: Any) -> Any:
+    """The view of an item that has these fields. Raises ValueError for others."""
+    item = item_value(row)
+    for name in names:
+        if not isinstance(item, dict) or name not in item:
+            raise ValueError(f"the item has no field {name!r}")
+    return item
 
-    def __call__(self, a: Any, b: Any) -> Any:
-        return {name: merging(a, b) for name, merging in self._fields.items()}
 
-
-class _Picked:
-    def __init__(self, names: tuple[str, ...]) -> None:
-        self._names = names
-
-    def __call__(self, item: Any) -> tuple[Any, ...]:
-        return tuple([item[name] for name in self._names])
+def _merged(merges: Mapping[str, CelMerge], a: Any, b: Any) -> Any:
+    return {name: merge(a, b) for name, merge in merges.items()}

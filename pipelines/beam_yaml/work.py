@@ -12,52 +12,48 @@ from beam_patterns import transforms
 from beam_patterns.transforms.queues import Message
 from beam_patterns.transforms.work import Command, HttpWorker
 
-from .cel import mapped, seconds
-from .errors import Errors, error_output
-from .items import as_message, item_of, whole
+from .config import ErrorHandling, Schema, mapping_of, seconds
 from .queues import decoded
+from .rows import as_message
+from .transform import Errors, RowTransform
 
 __all__ = ["MultiWorker", "WorkQueue"]
 
-#: The last stage of a MultiWorker, which makes a message of what the others made.
+#: The last stage of a MultiWorker, which makes a message of the last result.
 _RESULT = "the result"
 
 
-class _Queue(beam.PTransform):
+class _WorkTransform(RowTransform):
     """Rows or messages to messages, or to rows of a schema."""
 
     def __init__(
-        self, work: Callable[[Any], Any], attempts: int, timeout: str, workers: int, schema: Any, errors: Any
+        self, work: Callable[[Any], Any], attempts: int, timeout: str, workers: int, schema: Any, error_handling: Any
     ) -> None:
-        super().__init__()
         queue = transforms.WorkQueue(work, attempts, seconds(timeout, f"{type(self).__name__}: timeout"))
-        self._queue = queue.with_workers(workers) if workers else queue
-        self._schema, self._errors = schema, error_output(errors)
+        super().__init__(queue.with_workers(workers) if workers else queue, error_handling)
+        self._schema = schema
 
-    def expand(self, rows: PCollection) -> Any:
-        """The results."""
-        errors, rows = Errors(self._errors), whole(rows)
+    def _apply(self, rows: PCollection, errors: Errors) -> PCollection:
         if rows.element_type is not Message:
             rows = rows | "To items" >> beam.Map(as_message).with_output_types(Message)
-        results = rows | self.label >> errors.guard(self._queue)
-        return errors.beside(decoded(results, self._schema, errors, self.label), rows)
+        return decoded(super()._apply(rows, errors), self._schema, errors, self.label)
 
 
-class WorkQueue(_Queue):
-    """Does real work on every item, in processes that may hang or die. Give a command, a url or a function.
+class WorkQueue(_WorkTransform):
+    """Does work on every item, in processes that may hang or die. Give a command, a url or a function.
 
-    Without a schema the output has messages: a result that is bytes or text as it is, any other as JSON.
+    Without a schema the output has messages: a result of bytes or text unchanged, any other result as JSON.
 
     Args:
-        command: a program and its arguments, `[wc, -w, "{path}"]`, with the item's fields filled in; no shell. The file
-            that WORK_ITEM_FILE names has the item as JSON; what the program prints is the result.
-        url: a service that each item is posted to, as JSON; its answer is the result.
+        command: a program and its arguments, `[wc, -w, "{path}"]`, with the item's fields filled in, without a shell.
+            The file that WORK_ITEM_FILE names holds the item as JSON; what the program prints is the result.
+        url: a service to which each item is posted as JSON; its answer is the result.
         function: a Python function of one item by its full name, `my_package.labels.print_label`.
         attempts: how often an item is tried.
         timeout: how long an attempt may take, 90s or 15m.
-        workers: how many items at a time on each machine; 0: as Beam's runner asks for.
+        workers: number of items at a time on each machine; 0: as Beam's runner asks for.
         schema: a JSON schema: results are JSON objects of this form and become rows.
-        error_handling: `{output: errors}`: the output for items that failed for the last time.
+        error_handling: `{output: errors}`: the output for items whose last attempt failed.
     """
 
     def __init__(
@@ -68,24 +64,24 @@ class WorkQueue(_Queue):
         attempts: int = 3,
         timeout: str = "1m",
         workers: int = 0,
-        schema: Mapping[str, Any] | None = None,
-        error_handling: Mapping[str, str] | None = None,
+        schema: Schema = None,
+        error_handling: ErrorHandling = None,
     ) -> None:
         given = {"command": command, "url": url, "function": function}
         work = _worker({name: value for name, value in given.items() if value}, "WorkQueue")
-        super().__init__(_Messages(work), attempts, timeout, workers, schema, error_handling)
+        super().__init__(_MessageWorker(work), attempts, timeout, workers, schema, error_handling)
 
 
-class MultiWorker(_Queue):
-    """Several workers as one: each gets what the one before made, a retry starts at the one that failed.
+class MultiWorker(_WorkTransform):
+    """Several workers as one: each gets the result of the one before it. A retry starts at the worker that failed.
 
     Args:
         stages: workers by name, in order, each as in WorkQueue: `{words: {command: [wc, -w]}, told: {url: ...}}`.
         attempts: how often an item is tried.
         timeout: how long an attempt of all stages together may take, 90s or 15m.
-        workers: how many items at a time on each machine; 0: as Beam's runner asks for.
+        workers: number of items at a time on each machine; 0: as Beam's runner asks for.
         schema: a JSON schema: results are JSON objects of this form and become rows.
-        error_handling: `{output: errors}`: the output for items that failed for the last time.
+        error_handling: `{output: errors}`: the output for items whose last attempt failed.
     """
 
     def __init__(
@@ -94,11 +90,11 @@ class MultiWorker(_Queue):
         attempts: int = 3,
         timeout: str = "1m",
         workers: int = 0,
-        schema: Mapping[str, Any] | None = None,
-        error_handling: Mapping[str, str] | None = None,
+        schema: Schema = None,
+        error_handling: ErrorHandling = None,
     ) -> None:
         named, before = dict[str, Any](), "item"
-        for name, given in mapped(stages, "MultiWorker: stages", "one: {command: [wc, -w]}").items():
+        for name, given in mapping_of(stages, "MultiWorker: stages", "one: {command: [wc, -w]}").items():
             named[name], before = (_worker(given, f"MultiWorker: {name}"), before), name
         named[_RESULT] = (_message, before, "item")
         super().__init__(transforms.MultiWorker(**named), attempts, timeout, workers, schema, error_handling)
@@ -111,32 +107,32 @@ def _worker(given: Any, where: str) -> Callable[[Any], Any]:
         case {"url": url, **rest} if not rest:
             return HttpWorker(url)
         case {"function": name, **rest} if not rest:
-            return _OfItem(_imported(name, where))
-    raise ValueError(f"{where} takes one of command: [wc, -w], url: https://host/path, function: package.name")
+            return _OnItem(_imported(name, where))
+    raise ValueError(f"{where} needs one of command: [wc, -w], url: https://host/path, function: package.name")
 
 
 def _imported(name: str, where: str) -> Callable[[Any], Any]:
     module, _, function = name.rpartition(".")
     try:
-        found = getattr(importlib.import_module(module), function)
+        found: Callable[[Any], Any] = getattr(importlib.import_module(module), function)
     except (ImportError, AttributeError, ValueError) as error:
-        raise ValueError(f"{where}: there is no function {name!r}: {error}") from None
+        raise ValueError(f"{where}: function {name!r} not found: {error}") from None
     if not callable(found):
-        raise TypeError(f"{where}: {name!r} is no function of one item but {found!r}")
+        raise TypeError(f"{where}: {name!r} is not a function of one item but {found!r}")
     return found
 
 
-class _OfItem:
-    """A function of what CEL calls the item, too; of what another stage made as it is."""
+class _OnItem:
+    """A function of the JSON in a message, or of the result of another stage."""
 
     def __init__(self, function: Callable[[Any], Any]) -> None:
         self._function, self.__name__ = function, getattr(function, "__name__", str(function))
 
     def __call__(self, item: Any) -> Any:
-        return self._function(item_of(item) if isinstance(item, Message) else item)
+        return self._function(item.json() if isinstance(item, Message) else item)
 
 
-class _Messages:
+class _MessageWorker:
     """A worker whose results are messages with their item's key."""
 
     result_type = Message

@@ -1,108 +1,140 @@
-"""Expressions in CEL, Google's Common Expression Language: from parameters, checked when they are read."""
+"""Expressions in CEL, Google's Common Expression Language, given as text and checked before anything runs."""
 
 import re
 from collections.abc import Mapping
-from functools import cache
-from typing import Any, NamedTuple
+from datetime import datetime
+from functools import cache, cached_property
+from typing import Any, Literal
 
-__all__ = ["ANYTHING", "CONDITION", "KEY", "Expression", "Kind", "bound"]
+__all__ = ["Expression", "Kind", "bound", "check_text"]
 
 #: 1:21: Syntax error: mismatched input '<EOF>' expecting {...
-_PLACE = re.compile(r"<input>:(\d+):(\d+): (.+)")
+_PLACE = re.compile(r"<input>:(\d+):(\d+): (Syntax error: )?(.+)")
 _NOISE = re.compile(r" expecting .*| \(in container ''\)| \[[A-Z_]+\]")
-
-
-class Kind(NamedTuple):
-    """What an expression is for, and what it must answer."""
-
-    name: str
-    types: tuple[str, ...]
-    """As CEL calls them; none for any."""
-    said: str
-    """The same for people."""
-
-
-CONDITION = Kind("condition", ("BOOL",), "true or false")
-ANYTHING = Kind("value", (), "anything")
-KEY = Kind("key", ("STRING", "INT", "UINT"), "text or a whole number")
+_SCALARS: dict[Any, str] = {str: "STRING", int: "INT", float: "DOUBLE", bool: "BOOL", bytes: "BYTES"}
+_TYPES = {**_SCALARS, datetime: "TIMESTAMP", Any: "DYN"}
+Kind = Literal["condition", "key", "value"]
+#: The types that the value of an expression may have, as CEL names them and in plain words; none for any type.
+_KINDS: dict[Kind, tuple[tuple[str, ...], str]] = {
+    "condition": (("BOOL",), "true or false"),
+    "key": (("STRING", "INT", "UINT"), "text or a whole number"),
+    "value": ((), "anything"),
+}
 
 
 class Expression:
-    """A text in CEL over named values.
+    """A CEL text that is evaluated on named variables.
 
-    >>> slow = Expression('error_type == "TimeoutError" && attempts < 5', {"error_type": "STRING", "attempts": "INT"})
+    >>> slow = Expression('error_type == "TimeoutError" && attempts < 5', {"error_type": str, "attempts": int})
     >>> slow({"error_type": "TimeoutError", "attempts": 3})
     True
-    >>> Expression("attempts <", {"attempts": "INT"})
+    >>> Expression("attempts <", {"attempts": int})
     Traceback (most recent call last):
-    ValueError: 'attempts <' can't be understood at character 11: Syntax error: mismatched input '<EOF>'
+    ValueError: syntax error in 'attempts <' at character 11: mismatched input '<EOF>'
 
     Args:
         text: the expression; see https://cel.dev.
-        variables: the names it may use with their types, as CEL calls them: STRING, INT, BOOL, TIMESTAMP, DYN, ...
-        kind: what it must answer; what can't be known before is checked with each answer.
+        variables: Python types of the variables by name: str, int, float, bool, bytes, datetime, dict[str, str] or Any.
+        kind: what the value is used for: a condition is true or false, a key is text or a whole number, a value is
+            anything. A type that is not known in advance is checked on each evaluation.
     """
 
-    def __init__(self, text: str, variables: Mapping[str, str], kind: Kind = CONDITION) -> None:
+    def __init__(self, text: str, variables: Mapping[str, Any], kind: Kind = "condition") -> None:
         self._text, self._variables, self._kind = text, dict(variables), kind
-        self._expression = self._compiled()
+        self._types, self._expected = _KINDS[kind]
+        self._program = self._compiled(self._variables)
 
     def __str__(self) -> str:
         return self._text
 
-    def __call__(self, values: Any) -> Any:
-        """Its answer for a dict of values, or `bound` ones; a ValueError where they give none: a key is not there."""
-        answer = self._expression.eval(data=values) if isinstance(values, dict) else self._expression.eval(values)
-        type_name = answer.type().name()
+    def __call__(self, variables: Any) -> Any:
+        """Returns the value, with tuples for lists. Raises ValueError if there is no value, as for a missing key.
+
+        Args:
+            variables: a dict, or what `bound` made of one.
+        """
+        if isinstance(variables, dict):
+            for name in self.used_variables:
+                check_text(name, variables[name])
+            result = self._program.eval(data=variables)
+        else:
+            result = self._program.eval(variables)
+        type_name = result.type().name()
         if type_name == "ERROR":
-            raise ValueError(str(answer.value()).partition(": ")[2].replace(" : ", ": ", 1))
-        if self._kind.types and type_name not in self._kind.types:
-            raise ValueError(self._is_none(type_name))
-        return answer.value()
+            raise ValueError(str(result.value()).partition(": ")[2].replace(" : ", ": ", 1))
+        if not self._types:
+            return _python(result)
+        if type_name not in self._types:
+            raise self._wrong_type(type_name)
+        return result.value()
 
-    @property
-    def asked(self) -> frozenset[str]:
-        """Which of the variables it asks about.
+    @cached_property
+    def used_variables(self) -> list[str]:
+        """Names of the variables that the text uses, sorted.
 
-        >>> sorted(Expression('a == "b"', {"a": "STRING", "b": "STRING"}).asked)
+        >>> Expression('a == "b"', {"a": str, "b": str}).used_variables
         ['a']
         """
-        return frozenset(name for name in self._variables if not self._does_without(name))
+        return [name for name in sorted(self._variables) if self._uses(name)]
 
-    def _does_without(self, name: str) -> bool:
+    @property
+    def value_type(self) -> Any:
+        """The value's type: str, int, float, bool or bytes; Any if it is another, or not known in advance."""
+        types = {cel: python for python, cel in _SCALARS.items()}
+        return types.get(self._program.return_type().name(), Any)
+
+    def _uses(self, name: str) -> bool:
         try:
-            self._compiled(without=name)
+            self._compiled({other: kind for other, kind in self._variables.items() if other != name})
         except ValueError:
-            return False
-        return True
+            return True
+        return False
 
-    def _compiled(self, without: str = "") -> Any:
-        from cel_expr_python import cel  # Here, as most pipelines have no expressions.
+    def _compiled(self, variables: Mapping[str, Any]) -> Any:
+        from cel_expr_python import cel  # Imported here because most pipelines have no expressions.
 
-        types = {name: _type(cel.Type, kind) for name, kind in self._variables.items() if name != without}
+        types = {name: _cel_type(cel.Type, kind) for name, kind in variables.items()}
         try:
-            expression = cel.NewEnv(variables=types).compile(self._text)
+            program = cel.NewEnv(variables=types).compile(self._text)
         except RuntimeError as error:
-            raise ValueError(f"{self._text!r} can't be understood{_said(str(error))}") from None
-        type_name = expression.return_type().name()
-        if self._kind.types and type_name not in (*self._kind.types, "DYN"):
-            raise ValueError(self._is_none(type_name))
-        return expression
+            raise ValueError(_explained(self._text, str(error))) from None
+        type_name = program.return_type().name()
+        if self._types and type_name not in (*self._types, "DYN"):
+            raise self._wrong_type(type_name)
+        return program
 
-    def _is_none(self, type_name: str) -> str:
-        return f"{self._text!r} is no {self._kind.name}: it is of type {type_name}, not {self._kind.said}"
+    def _wrong_type(self, type_name: str) -> ValueError:
+        return ValueError(f"{self._text!r} is not a {self._kind}: its type is {type_name}, not {self._expected}")
 
     def __getstate__(self) -> Any:
         return self._text, self._variables, self._kind
 
     def __setstate__(self, state: Any) -> None:
-        self._text, self._variables, self._kind = state
-        self._expression = self._compiled()
+        Expression.__init__(self, *state)
 
 
-def bound(values: Mapping[str, Any]) -> Any:
-    """Values by name, converted once for all expressions that are asked about them; no times are among them."""
-    return _environment().Activation(values)
+def bound(variables: Mapping[str, Any]) -> Any:
+    """The variables, converted once for all expressions that are evaluated on them. They can't contain times."""
+    return _environment().Activation(variables)
+
+
+def check_text(name: str, value: Any) -> None:
+    """Raises ValueError if a value contains text that CEL would cut off.
+
+    >>> check_text("item", {"tags": ["a", "b\\0c"]})
+    Traceback (most recent call last):
+    ValueError: item contains the character U+0000, at which CEL would cut its text off
+    """
+    if _has_zero(value):
+        raise ValueError(f"{name} contains the character U+0000, at which CEL would cut its text off")
+
+
+def _has_zero(value: Any) -> bool:
+    if isinstance(value, str):
+        return "\0" in value
+    if isinstance(value, dict):
+        return any(map(_has_zero, value)) or any(map(_has_zero, value.values()))
+    return isinstance(value, list) and any(map(_has_zero, value))
 
 
 @cache
@@ -112,14 +144,29 @@ def _environment() -> Any:
     return cel.NewEnv()
 
 
-def _type(types: Any, kind: str) -> Any:
-    return types.Map(types.STRING, types.STRING) if kind == "MAP" else getattr(types, kind)
+def _cel_type(types: Any, python_type: Any) -> Any:
+    if python_type == dict[str, str]:
+        return types.Map(types.STRING, types.STRING)
+    return getattr(types, _TYPES[python_type])
 
 
-def _said(error: str) -> str:
+def _explained(text: str, error: str) -> str:
     found = _PLACE.search(error)
     if not found:
-        return f": {_NOISE.sub('', error)}"
-    line, column, text = found.groups()
-    where = f"at character {column}" if line == "1" else f"at line {line}, character {column}"
-    return f" {where}: {_NOISE.sub('', text)}"
+        return f"error in {text!r}: {_NOISE.sub('', error)}"
+    line, column, syntax, reason = found.groups()
+    place = f"character {column}" if line == "1" else f"line {line}, character {column}"
+    return f"{'syntax error' if syntax else 'error'} in {text!r} at {place}: {_NOISE.sub('', reason)}"
+
+
+def _python(value: Any) -> Any:
+    """A CEL value as a Python value. Elements of CEL's lists and maps are still CEL values."""
+    if hasattr(value, "type"):
+        value = value.value()
+    if isinstance(value, bytearray):
+        return bytes(value)
+    if isinstance(value, list | tuple):
+        return tuple([_python(part) for part in value])
+    if isinstance(value, dict):
+        return {_python(key): _python(part) for key, part in value.items()}
+    return value

@@ -1,4 +1,4 @@
-"""What parameters ask of messages: conditions and keys in CEL over `item`, which is the payload's JSON."""
+"""The `item` of an expression: the JSON in a message, or the fields of a row. The types of options about it."""
 
 import re
 from collections.abc import Mapping
@@ -6,41 +6,71 @@ from typing import Any
 
 from beam_patterns.transforms.queues import Message
 
-from .expression import CONDITION, KEY, Expression, bound
+from .expression import Expression, bound, check_text
 
-__all__ = ["cases", "condition", "item_of", "key"]
+__all__ = ["ITEM", "cases", "condition", "item_of", "item_value", "key", "plain"]
 
-_VARIABLES = {"item": "DYN"}
+#: The variable of expressions about an item.
+ITEM: dict[str, Any] = {"item": Any}
+_PLAIN = (str, bytes, bool, int, float, type(None))
 _CASE = re.compile(r"\s*(\w+)\s*:(.*)", re.S)
-#: A string of CEL, raw ones first, as in them a backslash stands for itself; or else any character.
+#: A string of CEL, raw strings first, because a backslash in them stands for itself; otherwise any character.
 _TOKEN = re.compile(r"""[rR]("{3}|'{3}|["'])(?:(?!\1).)*\1|("{3}|'{3}|["'])(?:\\.|(?!\2).)*\2|.""", re.S)
-#: The character U+0000, as JSON writes it.
-_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+_FORM = "a case is a name, a colon and a condition"
 
 
-def item_of(message: Message) -> Any:
-    """The view that conditions and keys are asked about, made once per message.
+def item_of(element: Any) -> Any:
+    """The view of a message or row for expressions, converted once per element.
 
     >>> condition("item.n > 1")(item_of(Message(b'{"n": 2}')))
     True
     """
-    try:
-        data = message.json()
-    except ValueError as error:
-        raise ValueError(f"not valid JSON: {error}") from None
-    if b"\\u0000" in (message.value or b"") and _NUL.search(message.value or b""):
-        raise ValueError("there is a character U+0000 in it, at which text would end for CEL")
-    return bound({"item": data})
+    return bound({"item": item_value(element)})
+
+
+def item_value(element: Any) -> Any:
+    """The item as Python values. Raises ValueError for invalid JSON, and for text that CEL would cut off."""
+    if not isinstance(element, Message):
+        value = plain(element)
+    else:
+        try:
+            value = element.json()
+        except ValueError as error:
+            raise ValueError(f"not valid JSON: {error}") from None
+        if b"\\u0000" not in element.value:  # type: ignore[operator]  # A message without a payload is not JSON.
+            return value
+    check_text("item", value)
+    return value
+
+
+def plain(value: Any) -> Any:
+    """A row as a dict of plain values, as JSON and CEL know them. Times and decimals become text.
+
+    >>> import apache_beam as beam
+    >>> plain(beam.Row(id=1, tags=("a", "b"), at=beam.utils.timestamp.Timestamp(0)))
+    {'id': 1, 'tags': ['a', 'b'], 'at': '1970-01-01T00:00:00Z'}
+    """
+    if isinstance(value, _PLAIN):
+        return value
+    if hasattr(value, "_asdict"):
+        value = value._asdict()
+    if isinstance(value, Mapping):
+        return {name: plain(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(part) for part in value]
+    if hasattr(value, "to_rfc3339"):
+        return value.to_rfc3339()
+    return value.item() if hasattr(value, "item") else str(value)
 
 
 def condition(text: str) -> Expression:
     """The type of an option that is a condition on items."""
-    return Expression(text, _VARIABLES, CONDITION)
+    return Expression(text, ITEM)
 
 
 def key(text: str) -> Expression | None:
-    """The type of an option that is a key made of items; empty, it is none."""
-    return Expression(text, _VARIABLES, KEY) if text else None
+    """The type of an option that is a key made of items; None for an empty text."""
+    return Expression(text, ITEM, "key") if text else None
 
 
 def cases(text: str) -> Mapping[str, Expression]:
@@ -53,21 +83,21 @@ def cases(text: str) -> Mapping[str, Expression]:
     for part in _parts(text):
         named = _CASE.fullmatch(part)
         if not named:
-            raise ValueError(f"{part.strip()!r} is no case, which is a name, a colon and a condition")
-        name, asked = named.groups()
+            raise ValueError(f"{part.strip()!r} is not a case; {_FORM}")
+        name, given = named.groups()
         if name in found:
-            raise ValueError(f"the case {name!r} is there twice; give each a name of its own")
+            raise ValueError(f"there are two cases named {name!r}; give each case its own name")
         try:
-            found[name] = condition(asked.strip())
+            found[name] = condition(given.strip())
         except ValueError as error:
             raise ValueError(f"case {name!r}: {error}") from None
     if not found:
-        raise ValueError(f"{text!r} has no case, which is a name, a colon and a condition")
+        raise ValueError(f"{text!r} has no case; {_FORM}")
     return found
 
 
 def _parts(text: str) -> list[str]:
-    """What semicolons separate, but for those in strings."""
+    """Splits at semicolons, except in strings."""
     parts = [""]
     for token in _TOKEN.finditer(text):
         if token[0] == ";":

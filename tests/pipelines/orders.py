@@ -1,4 +1,4 @@
-"""What the tests of shipping_notifications share: orders, a place to run in, a provider of text messages."""
+"""What the tests of shipping_notifications share: orders, a place with queues, a provider of text messages."""
 
 import json
 import mailbox
@@ -17,7 +17,7 @@ from tests import ROOT
 
 
 def order(number: str, *notify: str, **changes: Any) -> dict[str, Any]:
-    """A good shipped order, or one that is good but for some changes; None leaves a field out."""
+    """A valid shipped order with some changes; None leaves a field out."""
     data = {
         "order_id": number,
         "status": "shipped",
@@ -32,7 +32,7 @@ def order(number: str, *notify: str, **changes: Any) -> dict[str, Any]:
 
 
 class Place:
-    """Queues, a Maildir and what remembers, below one folder."""
+    """Queues, a Maildir and the record of sent notices, in one folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.outbox = folder, folder / "outbox"
@@ -43,7 +43,7 @@ class Place:
         return f"sqlite://{self.folder}/queues.db?topic={topic}"
 
     def put(self, topic: str, *items: Any) -> None:
-        """Items are bytes as they are, or data that becomes JSON."""
+        """Appends items: bytes unchanged, other data as JSON."""
         writer = open_queue(self.uri(topic)).writer()
         writer.write([Message(item if isinstance(item, bytes) else json.dumps(item).encode()) for item in items])
         writer.flush()
@@ -66,7 +66,7 @@ class Place:
         return run(self.arguments(**changes))
 
     def start(self, **changes: str) -> "subprocess.Popen[bytes]":
-        """The whole pipeline in processes of its own, in a session that can be killed."""
+        """The whole pipeline in processes of their own, in a session that can be killed."""
         command = [sys.executable, str(ROOT / "pipelines" / "shipping_notifications.py"), *self.arguments(**changes)]
         return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
 
@@ -85,13 +85,13 @@ class Place:
 
 
 class Provider(ThreadingHTTPServer):
-    """Sends text messages: refuses numbers that end in 000, puts off each number that ends in 503 once."""
+    """Sends text messages; refuses numbers that end in 000, and defers each number that ends in 503 once."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.requests: list[tuple[str, dict[str, Any]]] = []
         self.tokens = set[str | None]()
-        self.put_off = set[str]()
+        self.deferred = set[str]()
 
     def __enter__(self) -> "Provider":
         threading.Thread(target=self.serve_forever, daemon=True).start()
@@ -106,7 +106,7 @@ class Provider(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_address[1]}/v1/messages"
 
     def sent(self) -> list[tuple[str, str]]:
-        """What a provider that knows keys has sent: one message per key."""
+        """What a provider that recognises keys sends: one message per key."""
         return sorted({key: (text["order_id"], text["to"]) for key, text in self.requests}.values())
 
 
@@ -119,8 +119,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.tokens.add(self.headers["Authorization"])
         if text["to"].endswith("000"):
             self._answer(422, {})
-        elif text["to"].endswith("503") and text["to"] not in self.server.put_off:
-            self.server.put_off.add(text["to"])
+        elif text["to"].endswith("503") and text["to"] not in self.server.deferred:
+            self.server.deferred.add(text["to"])
             self._answer(503, {"Retry-After": "0"})
         else:
             self.server.requests.append((self.headers["Idempotency-Key"], text))

@@ -1,4 +1,4 @@
-"""A flow whose deployment is broken in five ways: python -m tests.pipelines.parsing DATABASE FIXED DIE."""
+"""A flow with a deployment that is broken in five ways: python -m tests.pipelines.parsing DATABASE FIXED DIE."""
 
 import logging
 import os
@@ -14,7 +14,7 @@ from beam_patterns.transforms.queues import CommitOffsets, Message, ReadFromQueu
 
 
 class TooLateError(Exception):
-    """An error of the user's own."""
+    """An error class of the user."""
 
 
 def broken(message: Message) -> bool:
@@ -26,7 +26,7 @@ def broken(message: Message) -> bool:
 
 
 def as_number(number: int) -> None:
-    """A value that is none."""
+    """An invalid value."""
     int(f"number {number}")
 
 
@@ -36,17 +36,17 @@ def as_field(number: int) -> None:
 
 
 def as_share(number: int) -> None:
-    """A division by nothing."""
+    """A division by zero."""
     _ = number / 0
 
 
 def in_time(number: int) -> None:
-    """Two failures of one type at different places are two kinds."""
+    """An error of one type; raised at two places it is two kinds of failure."""
     raise TooLateError(f"{number} ms")
 
 
 def in_time_again(number: int) -> None:
-    """The same type, elsewhere."""
+    """The same type at another place."""
     raise TooLateError(f"{number} s")
 
 
@@ -59,14 +59,14 @@ def fixed(message: Message) -> bool:
 
 
 def die(written: Any, now: bool) -> Any:
-    """kill -9, when all is written and nothing committed."""
+    """Kills the process when everything is written and nothing is committed."""
     if now:
         os.kill(os.getpid(), signal.SIGKILL)
     return written
 
 
 def run(database: str, is_fixed: bool, dies: bool = False) -> None:
-    """Orders -> check -> parsed, what fails -> dead."""
+    """Orders -> check -> parsed; failed orders -> dead."""
     with beam.Pipeline("FnApiRunner") as p:
         with ErrorHandler(DeadLetters() | "Park" >> WriteToQueue(f"sqlite://{database}?topic=dead")) as dead:
             orders = p | ReadFromQueue(f"sqlite://{database}?topic=orders&group=g")

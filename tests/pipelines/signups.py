@@ -1,4 +1,4 @@
-"""A place where the sign-up flow runs: its queues in one SQLite file, its mails in a Maildir."""
+"""What the tests of new_user_signup share: records, and a place with queues in SQLite and mails in a Maildir."""
 
 import json
 import mailbox
@@ -14,7 +14,7 @@ from beam_patterns.transforms.queues import Message, open_queue
 
 
 def signup(user: str, **changes: Any) -> dict[str, Any]:
-    """A good sign-up, or one that is good but for some changes; None leaves a field out."""
+    """A valid sign-up with some changes; None leaves a field out."""
     data = {
         "user_id": user,
         "email": f"{user}@example.com",
@@ -37,7 +37,7 @@ def as_json(data: Any) -> bytes:
 
 
 class Place:
-    """Queues and mails below one folder."""
+    """Queues and mails in one folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.outbox = folder, folder / "outbox"
@@ -48,7 +48,7 @@ class Place:
         return f"sqlite://{self.folder}/queues.db?topic={topic}"
 
     def put(self, topic: str, *items: Any) -> None:
-        """Items are bytes as they are, or data that becomes JSON."""
+        """Appends items: bytes unchanged, other data as JSON."""
         writer = open_queue(self.uri(topic)).writer()
         writer.write([Message(item if isinstance(item, bytes) else as_json(item)) for item in items])
         writer.flush()
@@ -75,8 +75,8 @@ class Place:
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
     def messages(self, topic: str) -> list[Message]:
-        """All of a topic, each message_id once: what a consumer that ignores repetitions sees."""
-        queue = open_queue(self.uri(f"{topic}&group=look"))
+        """All messages of a topic, each message_id once, as a consumer sees them that ignores repetitions."""
+        queue = open_queue(self.uri(f"{topic}&group=test"))
         found = [message for split in queue.splits() for batch in queue.read(split) for message in batch]
         return list({message.attribute("message_id") or message.source: message for message in found}.values())
 
@@ -87,7 +87,7 @@ class Place:
         return sorted((d["user_id"], d["channel"], d["address"]) for d in self.data("subscriptions"))
 
     def waiting(self) -> list[tuple[str, str]]:
-        """Who is in the pending queue behind what the last run read."""
+        """The users in the pending queue that the next run will read."""
         queue = open_queue(self.uri("pending&group=new_user_signup"))
         found = [message for split in queue.splits() for batch in queue.read(split) for message in batch]
         return sorted((message.json()["user_id"], message.attribute("signup.kind").decode()) for message in found)
@@ -99,7 +99,7 @@ class Place:
         return list(mailbox.Maildir(self.outbox))
 
     def mailed(self) -> list[tuple[str, str]]:
-        """To whom, and what: one pair per mail."""
+        """A pair of recipient and subject per mail."""
         return sorted((str(mail["To"]).split("<")[1].rstrip(">"), str(mail["Subject"])) for mail in self.mails())
 
 

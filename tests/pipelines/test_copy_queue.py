@@ -1,4 +1,4 @@
-"""The copy_queue pipeline: every output has every message, as it was."""
+"""The copy_queue pipeline: every output has every message, unchanged."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from beam_patterns.pipelines.copy_queue import run
-from beam_patterns.transforms.queues import Message
+from beam_patterns.transforms.queues import Message, open_queue
 
 from .between import CLOSES, Place, refused
 
@@ -26,29 +26,36 @@ def test_each_output_has_all_messages_byte_for_byte_and_a_second_run_finds_nothi
     arguments = [f"--{name}={value}" for name, value in names.items()]
     outputs = f"{place.uri('uhd')}   {place.uri('mobile')}\nfile://{tmp_path}/archive.jsonl"
     assert run([*arguments, f"--outputs={outputs}"]) == 0
-    said = capsys.readouterr().out
-    assert CLOSES in said
-    assert [line.split() for line in said.splitlines() if line.startswith("Copy ")] == [
+    shown = capsys.readouterr().out
+    assert CLOSES in shown
+    assert [line.split() for line in shown.splitlines() if line.startswith("Copy ")] == [
         ["Copy", "3", "3", "copy1", "3,", "copy2", "3,", "copy3", "3"]
     ]
-    assert place.lies("uhd") == place.lies("mobile") == MESSAGES
+    assert place.messages("uhd") == place.messages("mobile") == MESSAGES
     assert (tmp_path / "archive.jsonl").read_bytes() == b'\xff\x00 no JSON\n{"n":\t1}\n'
-    (letter,) = place.dead()  # Lines have no form for a tombstone.
+    (letter,) = place.dead()  # A file of lines can't hold a tombstone.
     assert (letter.payload, letter.key, letter.step) == (None, b"tombstone", "Write copy3")
     assert run([*arguments, f"--outputs={outputs}"]) == 0
-    assert (place.lies("uhd"), len(place.dead())) == (MESSAGES, 1)
+    assert (place.messages("uhd"), len(place.dead())) == (MESSAGES, 1)
+
+
+def test_a_single_output_has_all_messages_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    place = Place(tmp_path)
+    place.put("videos", *MESSAGES)
+    names = {"input": place.uri("videos", "g"), "outputs": place.uri("uhd"), "dead_letters": place.uri("dead")}
+    assert run([f"--{name}={value}" for name, value in names.items()]) == 0
+    assert CLOSES in capsys.readouterr().out
+    assert place.messages("uhd") == MESSAGES
+    assert open_queue(names["input"]).splits() == []
 
 
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        (
-            {"outputs": "sqlite:///q.db?topic=a"},
-            "--outputs: 'sqlite:///q.db?topic=a' are not several queues; put spaces",
-        ),
+        ({"outputs": " "}, "--outputs: ' ' names 0 queues, not 1 or more; put spaces between them, write for instance"),
         ({"outputs": "sqlite:///q.db?topic=a x://b"}, "--outputs: the queue x://b starts with x://, which is none of"),
         ({"outputs": "out.jsonl sqlite:///q.db?topic=v"}, "--outputs would be written to sqlite:///q.db?topic=v, from"),
-        ({"outputs": "out.jsonl ./out.jsonl"}, "--outputs and --outputs are both ./out.jsonl; take a queue for each"),
+        ({"outputs": "out.jsonl ./out.jsonl"}, "--outputs and --outputs are both ./out.jsonl; use a queue for each"),
         ({"output": "out.jsonl"}, "unknown parameter --output; did you mean --outputs?"),
         ({"outputs": ""}, "missing --outputs; write for instance --outputs 'kafka://localhost:9092/uhd kafka://"),
     ],

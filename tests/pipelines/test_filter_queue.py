@@ -1,4 +1,4 @@
-"""The filter_queue pipeline: what meets a condition passes, as it was."""
+"""The filter_queue pipeline: messages that meet a condition pass unchanged."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ DROPPED = [
     Message(b'{"channel": "sms", "email_opt_in": true}', timestamp=7.0),
     Message(b'{"email_opt_in": false}', timestamp=7.0),
 ]
-#: Payloads that are no items, and why.
+#: Payloads that the condition has no value for, and why.
 BAD = {
     b'{"channel": ': "not valid JSON: unexpected end of data: line 1 column 13 (char 12)",
     b"\xff\xfe": "not valid JSON: str is not valid UTF-8: surrogates not allowed: line 1 column 1 (char 0)",
@@ -28,7 +28,7 @@ BAD = {
     b'{"email_opt_in": true}': 'Key not found in map: "channel"',
     b'{"email_opt_in": "yes", "channel": "email"}': "No matching overloads found: _&&_",
     b'{"channel": "email\\u0000", "email_opt_in": true}': (
-        "there is a character U+0000 in it, at which text would end for CEL"
+        "item contains the character U+0000, at which CEL would cut its text off"
     ),
     b"[1]": "Applying SELECT to non-message type",
 }
@@ -49,34 +49,34 @@ def ran(place: Place, **changes: str) -> int:
     return run([f"--{name}={value}" for name, value in arguments(place, **changes).items()])
 
 
-def test_what_meets_the_condition_passes_byte_for_byte_and_a_second_run_finds_nothing(
+def test_messages_that_meet_the_condition_pass_byte_for_byte_and_a_second_run_finds_nothing(
     place: Place, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bad = [Message(payload, b"k", (("lang", b"en"),), 8.0) for payload in BAD]
     place.put("users", KEPT[0], *DROPPED, *bad, KEPT[1])
     assert ran(place) == 0
-    said = capsys.readouterr().out
-    assert CLOSES in said
-    assert [line.split() for line in said.splitlines() if line.startswith("Filter ")] == [
+    shown = capsys.readouterr().out
+    assert CLOSES in shown
+    assert [line.split() for line in shown.splitlines() if line.startswith("Filter ")] == [
         ["Filter", "12", "2", "2", "8"]
     ]
-    assert place.lies("kept") == KEPT
+    assert place.messages("kept") == KEPT
     letters = place.dead()
     assert [(d.payload, d.key, d.attributes, d.event_time, d.step) for d in letters] == [
         (*message[:4], "Filter") for message in bad
     ]
     assert [letter.error_message for letter in letters] == list(BAD.values())
     assert ran(place) == 0
-    assert (place.lies("kept"), len(place.dead())) == (KEPT, len(bad))
+    assert (place.messages("kept"), len(place.dead())) == (KEPT, len(bad))
 
 
-def test_an_answer_that_is_neither_true_nor_false_is_a_dead_letter(place: Place) -> None:
+def test_a_value_that_is_neither_true_nor_false_is_a_dead_letter(place: Place) -> None:
     place.put("users", Message(b'{"ok": "no"}'), Message(b'{"ok": true}', timestamp=1.0), Message(b'{"ok": 0}'))
     assert ran(place, where="item.ok") == 0
-    assert place.lies("kept") == [Message(b'{"ok": true}', timestamp=1.0)]
+    assert place.messages("kept") == [Message(b'{"ok": true}', timestamp=1.0)]
     assert [(letter.payload, letter.error_message) for letter in place.dead()] == [
-        (b'{"ok": "no"}', "'item.ok' is no condition: it is of type STRING, not true or false"),
-        (b'{"ok": 0}', "'item.ok' is no condition: it is of type INT, not true or false"),
+        (b'{"ok": "no"}', "'item.ok' is not a condition: its type is STRING, not true or false"),
+        (b'{"ok": 0}', "'item.ok' is not a condition: its type is INT, not true or false"),
     ]
 
 
@@ -85,16 +85,16 @@ def test_an_answer_that_is_neither_true_nor_false_is_a_dead_letter(place: Place)
     [
         (
             {"where": 'item.channel = "email"'},
-            "--where: 'item.channel = \"email\"' can't be understood at character 14: Syntax error: token recognition "
+            "--where: syntax error in 'item.channel = \"email\"' at character 14: token recognition "
             "error at: '= ', write for instance --where 'item.email_opt_in && item.channel == \"email\"'",
         ),
-        ({"where": "itm.ok"}, "--where: 'itm.ok' can't be understood at character 4: undeclared reference to 'itm.ok'"),
+        ({"where": "itm.ok"}, "--where: error in 'itm.ok' at character 4: undeclared reference to 'itm.ok'"),
         (
             {"where": 'item.ok &&\n"a" + 1 == "a1"'},
-            '--where: \'item.ok &&\\n"a" + 1 == "a1"\' can\'t be understood at line 2, character 5: found no matching '
+            '--where: error in \'item.ok &&\\n"a" + 1 == "a1"\' at line 2, character 5: found no matching '
             "overload for '_+_' applied to '(string, int)'",
         ),
-        ({"where": "size(item.ok)"}, "--where: 'size(item.ok)' is no condition: it is of type INT, not true or false"),
+        ({"where": "size(item.ok)"}, "--where: 'size(item.ok)' is not a condition: its type is INT, not true or false"),
         ({"where": ""}, "missing --where; write for instance --where 'item.email_opt_in && "),
         ({"were": "item.ok"}, "unknown parameter --were; did you mean --where?"),
         ({"input": "sqlite:///q.db?topic=users"}, "--input: 'sqlite:///q.db?topic=users' names no group, under which"),
@@ -112,13 +112,13 @@ def test_an_answer_that_is_neither_true_nor_false_is_a_dead_letter(place: Place)
             {"dead_letters": "sqlite:///q.db?topic=kept"},
             "--output and --dead_letters are both sqlite:///q.db?topic=kept",
         ),
-        ({"output": "http://h/items"}, "the work source http://h/items can only be read; write to Kafka, SQLite or"),
+        ({"output": "http://h/items"}, "the queue http://h/items can only be read; write to Kafka, SQLite or"),
         ({"output": "out?.jsonl"}, "can't write to out?.jsonl: one * in the file's name may stand for a run"),
         ({"quiet": "perhaps"}, "--quiet: 'perhaps' is neither true nor false"),
-        ({"streaming": "true"}, "--input: sqlite:///q.db?topic=users&group=g can't be followed; take kafka:// or"),
+        ({"streaming": "true"}, "--input: sqlite:///q.db?topic=users&group=g can't be followed; use kafka:// or"),
         (
             {"streaming": "true", "input": "kafka://h:1/users?group=g", "output": "out.jsonl"},
-            "--output: out.jsonl would be complete when the stream ends; take kafka:// or pubsub://",
+            "--output: out.jsonl would be complete when the stream ends; use kafka:// or pubsub://",
         ),
     ],
 )

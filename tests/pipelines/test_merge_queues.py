@@ -1,4 +1,4 @@
-"""The merge_queues pipeline: all messages of all inputs, as they were, and each input is committed."""
+"""The merge_queues pipeline: all messages of all inputs, unchanged, and each input is committed."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ EMAILS = [Message(b"\xff\x00 no JSON", b"\x80", (("lang", b"\xe9"),), 5.0), Mess
 TEXTS = [Message(b"%d" % number, None, (), 7.0 + number) for number in range(3)]
 
 
-def test_the_output_has_all_messages_byte_for_byte_and_each_input_goes_on_where_it_was(
+def test_the_output_has_all_messages_byte_for_byte_and_the_next_run_continues_in_each_input(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     place = Place(tmp_path)
@@ -23,19 +23,21 @@ def test_the_output_has_all_messages_byte_for_byte_and_each_input_goes_on_where_
     names = {"inputs": inputs, "output": place.uri("notices"), "dead_letters": place.uri("dead")}
     arguments = [f"--{name}={value}" for name, value in names.items()]
     assert run(arguments) == 0
-    said = capsys.readouterr().out
-    assert CLOSES in said
-    assert [line.split() for line in said.splitlines() if line.startswith("Merge ")] == [["Merge", "5", "5"]]
-    assert sorted(place.lies("notices"), key=lambda m: m.timestamp or 0) == [*EMAILS, *TEXTS]
+    shown = capsys.readouterr().out
+    assert CLOSES in shown
+    assert [line.split() for line in shown.splitlines() if line.startswith("Merge ")] == [["Merge", "5", "5"]]
+    assert sorted(place.messages("notices"), key=lambda m: m.timestamp or 0) == [*EMAILS, *TEXTS]
     new = Message(b"new", timestamp=1.0)
     place.put("texts", new)
     assert run(arguments) == 0
-    assert place.lies("notices")[5:] == [new]
+    assert place.messages("notices")[5:] == [new]
     assert run(arguments) == 0
-    assert len(place.lies("notices")) == 6
+    assert len(place.messages("notices")) == 6
 
 
-def test_inputs_may_be_of_different_kinds_and_what_the_output_can_not_hold_is_a_dead_letter(tmp_path: Path) -> None:
+def test_inputs_may_be_of_different_kinds_and_a_message_that_the_output_cannot_hold_is_a_dead_letter(
+    tmp_path: Path,
+) -> None:
     place = Place(tmp_path)
     place.put("emails", *EMAILS)
     (tmp_path / "texts.jsonl").write_bytes(b"1\n2\n")
@@ -49,18 +51,18 @@ def test_inputs_may_be_of_different_kinds_and_what_the_output_can_not_hold_is_a_
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"inputs": "sqlite:///q.db?topic=a&group=g"}, "--inputs: 'sqlite:///q.db?topic=a&group=g' are not several"),
+        ({"inputs": "sqlite:///q.db?topic=a&group=g"}, "--inputs: 'sqlite:///q.db?topic=a&group=g' names 1 queues"),
         (
             {"inputs": "sqlite:///q.db?topic=a&group=g sqlite:///q.db?topic=b"},
             "--inputs: 'sqlite:///q.db?topic=b' names",
         ),
         (
             {"inputs": "kafka://h:1/a,b?group=g kafka://h:1/b?group=h"},
-            "--inputs and --inputs are both kafka://h:1/b?group=h; take a queue for each",
+            "--inputs and --inputs are both kafka://h:1/b?group=h; use a queue for each",
         ),
         (
             {"inputs": "kafka://h:1/a?group=g kafka://h:1/b,c?group=g", "output": "kafka://h:1/c"},
-            "--output would be written to kafka://h:1/c, from which --inputs is read; take another queue",
+            "--output would be written to kafka://h:1/c, from which --inputs is read; use another queue",
         ),
         ({"input": "memory://a"}, "unknown parameter --input; did you mean --inputs?"),
         ({"output": ""}, "missing --output; write for instance --output 'sqlite:///data/queues.db?topic=notices'"),

@@ -15,7 +15,7 @@ from apache_beam.transforms.error_handling import ErrorHandler
 
 from beam_patterns.pipelines.new_user_signup import new_user_signup
 from beam_patterns.pipelines.parts.mail import open_outbox
-from beam_patterns.pipelines.parts.signup.records import CONFIRMATION, SIGNUP, Checked, waiting
+from beam_patterns.pipelines.parts.signup.records import CONFIRMATION, SIGNUP, ToEvent, pending_event
 from beam_patterns.pipelines.parts.signup.texts import Texts
 from beam_patterns.transforms import DeadLetters
 from beam_patterns.transforms.queues import Message
@@ -28,7 +28,7 @@ def place(tmp_path: Path) -> Place:
     return Place(tmp_path)
 
 
-def test_everybody_gets_what_they_are_due(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_user_gets_the_right_mails_and_subscriptions(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     place.put(
         "signups",
         signup("ann", sms_opt_in=True),
@@ -75,7 +75,7 @@ def test_everybody_gets_what_they_are_due(place: Place, capsys: pytest.CaptureFi
     assert "in = out + dropped + dead + duplicates at every step" in capsys.readouterr().out
 
 
-def test_three_runs_welcome_everybody_once(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+def test_three_runs_welcome_every_user_once(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     place.put("signups", signup("ann"), signup("bob"), signup("cho"))
     place.put("confirmations", confirmation("ann"))
     assert place.run() == 0
@@ -105,7 +105,7 @@ def test_a_confirmation_that_comes_before_its_signup_is_not_lost(place: Place) -
     assert place.waiting() == []
 
 
-def test_what_waits_too_long_expires_and_is_reported(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_record_that_waits_too_long_expires_and_is_counted(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     place.put("signups", signup("ann"))
     place.put("confirmations", confirmation("zoe"))
     assert place.run() == 0
@@ -130,10 +130,10 @@ def test_a_signup_that_is_repeated_in_a_later_run_gets_no_second_mail(place: Pla
     assert "Hello Ann," in place.mails()[0].get_payload()
 
 
-def test_a_mail_that_was_read_or_deleted_does_not_come_again(place: Place) -> None:
+def test_a_mail_that_was_read_or_deleted_is_not_delivered_again(place: Place) -> None:
     place.put("signups", signup("ann"), signup("bob"))
     assert place.run() == 0
-    (place.outbox / "sent.db").unlink()  # As if the run had been killed before it could remember.
+    (place.outbox / "sent.db").unlink()  # As if the run had been killed before it recorded them.
     outbox = mailbox.Maildir(place.outbox)
     for key, mail in outbox.items():
         mail.set_subdir("cur")
@@ -148,7 +148,7 @@ def test_a_mail_that_was_read_or_deleted_does_not_come_again(place: Place) -> No
     assert place.mails() == []
 
 
-def test_bytes_that_are_no_text_lie_in_the_dead_letters_as_they_came(place: Place) -> None:
+def test_bytes_that_are_not_text_are_in_the_dead_letters_unchanged(place: Place) -> None:
     broken = [b"\xff\xfe\x00", b"null", b"", as_json(signup("ann", name="Ann\r\nBcc: all@example.com"))]
     place.put("signups", *broken)
     assert place.run() == 0
@@ -178,10 +178,10 @@ _ANN = as_json(signup("ann"))
             ["not valid JSON: str is not valid UTF-8: surrogates not allowed: line 1 column 1 (char 0)"],
         ),
         ("null.jsonl", b"null\n%b\n" % _ANN, 1, ["not a JSON object but NoneType"]),
-        ("truncated.parquet", b"PAR1" + bytes(1000), 0, ["the file {} is no complete Parquet file: "]),
+        ("truncated.parquet", b"PAR1" + bytes(1000), 0, ["the file {} is "]),
     ],
 )
-def test_a_bad_file_costs_what_is_bad_in_it(
+def test_of_a_bad_file_only_the_bad_records_are_lost(
     place: Place, name: str, content: bytes, mails: int, reasons: list[str]
 ) -> None:
     file = place.folder / name
@@ -198,21 +198,24 @@ def test_a_folder_in_place_of_a_file_is_one_sentence(place: Place, capsys: pytes
     folder.mkdir()
     for option in ("--signups", "--dead_letters"):
         assert place.run(option, str(folder), "--quiet", "true") == 1
-        said = capsys.readouterr()
-        assert (said.out, said.err.count("\n")) == ("", 1)
-        assert f"{folder} is a folder; name another path" in said.err
+        shown = capsys.readouterr()
+        assert (shown.out, shown.err.count("\n")) == ("", 1)
+        assert f"{folder} is a folder; name another path" in shown.err
     assert place.mails() == []
 
 
 @pytest.mark.parametrize(
     ("more", "reason"),
     [
-        ((), "--signups: sqlite:///.* can't be followed; take kafka:// or pubsub://, or leave --streaming out"),
-        (("--pending", "sqlite:///w.db?topic=w&group=g"), "--pending: a stream keeps what waits in the runner's state"),
-        (("--expire_after", "0s"), "--expire_after: 0s lets nobody in a stream meet their confirmation"),
+        ((), "--signups: sqlite:///.* can't be followed; use kafka:// or pubsub://, or leave --streaming out"),
+        (
+            ("--pending", "sqlite:///w.db?topic=w&group=g"),
+            "--pending: a stream keeps waiting records in its state; leave out --pending sqlite:///w.db",
+        ),
+        (("--expire_after", "0s"), "--expire_after: with 0s no sign-up in a stream is ever confirmed"),
     ],
 )
-def test_what_makes_no_sense_in_a_stream_is_refused(
+def test_options_that_make_no_sense_in_a_stream_are_errors(
     place: Place, capsys: pytest.CaptureFixture[str], more: tuple[str, ...], reason: str
 ) -> None:
     assert place.run("--streaming", "true", "--runner", "PrismRunner", *more) == 2
@@ -224,11 +227,11 @@ def test_what_makes_no_sense_in_a_stream_is_refused(
     [
         ("dead_letters", "signups", "--dead_letters would be written to .*signups, from which --signups is read"),
         ("dead_letters", "pending", "--dead_letters would be written to .*pending, from which --pending is read"),
-        ("dead_letters", "texts", "--output with texts and --dead_letters are both .*texts; take a queue for each"),
-        ("confirmations", "signups&group=g", "--signups and --confirmations are both .*; take a queue for each"),
+        ("dead_letters", "texts", "--output with texts and --dead_letters are both .*texts; use a queue for each"),
+        ("confirmations", "signups&group=g", "--signups and --confirmations are both .*; use a queue for each"),
     ],
 )
-def test_no_queue_is_named_twice(
+def test_a_queue_cannot_be_used_twice(
     place: Place, capsys: pytest.CaptureFixture[str], name: str, topic: str, reason: str
 ) -> None:
     assert place.run(f"--{name}", place.uri(topic)) == 2
@@ -278,29 +281,29 @@ def _user(message: Message) -> str:
         ({"email": 7}, "'email' is '7', not a line of text"),
         ({"email_opt_in": "yes"}, "'email_opt_in' is 'yes', neither true nor false"),
         ({"sms_opt_in": None}, "the field 'sms_opt_in' is missing"),
-        ({"sms_opt_in": True, "phone": None}, "'sms_opt_in' is true, but there is no 'phone' to send text messages to"),
+        ({"sms_opt_in": True, "phone": None}, "'sms_opt_in' is true, but 'phone' is missing, which text messages need"),
         ({"phone": "call me"}, "'phone' is 'call me', which can't be a telephone number"),
         ({"signed_up_at": "soon"}, "'signed_up_at' is 'soon', not a time such as 2026-03-01T09:30:00Z"),
     ],
 )
-def test_a_bad_signup_is_refused_with_its_reason(changes: dict, reason: str) -> None:
-    with pytest.raises(ValueError) as refused:
-        Checked(SIGNUP)(Message(as_json(signup("ann", **changes))))
-    assert str(refused.value) == reason
+def test_an_invalid_signup_is_an_error_with_the_reason(changes: dict, reason: str) -> None:
+    with pytest.raises(ValueError) as raised:
+        ToEvent(SIGNUP)(Message(as_json(signup("ann", **changes))))
+    assert str(raised.value) == reason
 
 
 @pytest.mark.parametrize(
     "email", ["ann@example.com", "a.b+c@mail.example.co.uk", "o'hara@example.ie", "ann@bücher.example"]
 )
-def test_a_possible_address_is_taken(email: str) -> None:
-    assert Checked(SIGNUP)(Message(as_json(signup("ann", email=email))))
+def test_a_valid_address_is_accepted(email: str) -> None:
+    assert ToEvent(SIGNUP)(Message(as_json(signup("ann", email=email))))
 
 
 def test_confirmations_and_pending_records_are_checked_too() -> None:
     with pytest.raises(ValueError, match="the field 'confirmed_at' is missing"):
-        Checked(CONFIRMATION)(Message(b'{"user_id": "ann"}'))
+        ToEvent(CONFIRMATION)(Message(b'{"user_id": "ann"}'))
     with pytest.raises(ValueError, match="not a pending record"):
-        waiting(Message(as_json(signup("ann"))))
+        pending_event(Message(as_json(signup("ann"))))
 
 
 _HEADERS = [
@@ -318,7 +321,7 @@ _HEADERS = [
 ]
 
 
-def test_no_name_can_put_a_header_into_a_mail() -> None:
+def test_a_name_cannot_add_a_header_to_a_mail() -> None:
     texts = Texts("Shop <hello@shop.example>", "https://shop.example")
     for name in (
         'Ann" <eve@evil.example>',
@@ -335,7 +338,7 @@ def test_no_name_can_put_a_header_into_a_mail() -> None:
         texts.welcome(Message(as_json(signup("ann", name="Ann\r\nBcc: eve@evil.example"))))
 
 
-def test_a_mail_reads_well_in_any_language() -> None:
+def test_a_mail_is_correct_in_any_language() -> None:
     texts = Texts("Bücher <hello@shop.example>", "https://shop.example")
     mail = parsed(texts.welcome(Message(as_json(signup("a/b", name="Søren Ångström", email="ann@bücher.example")))))
     assert mail["To"].addresses[0].display_name == "Søren Ångström"
@@ -345,12 +348,12 @@ def test_a_mail_reads_well_in_any_language() -> None:
     assert mail.get_content().startswith("Hello Søren Ångström,\n\nyour address is confirmed. Welcome!\n")
 
 
-def test_who_did_not_opt_in_gets_no_unsubscribe_header() -> None:
+def test_a_user_who_did_not_opt_in_gets_no_unsubscribe_header() -> None:
     mail = Texts("a@shop.example", "https://shop.example").welcome(Message(as_json(signup("ann", email_opt_in=False))))
     assert mail["List-Unsubscribe"] is None
 
 
-def test_the_same_mail_has_the_same_id_and_another_one_another() -> None:
+def test_the_same_mail_has_the_same_id_and_other_mails_have_others() -> None:
     texts = Texts("a@shop.example", "https://shop.example")
     ann, bob = Message(as_json(signup("ann"))), Message(as_json(signup("bob")))
     ids = [texts.welcome(ann), texts.welcome(ann), texts.verification(ann), texts.welcome(bob)]
@@ -373,5 +376,5 @@ def test_two_outboxes_on_one_maildir_deliver_a_mail_once(tmp_path: Path) -> None
 
 
 def parsed(mail: EmailMessage) -> EmailMessage:
-    """As the receiver sees it."""
+    """The mail as the recipient's program parses it."""
     return message_from_bytes(bytes(mail), policy=email.policy.default)

@@ -17,13 +17,13 @@ pytestmark = pytest.mark.integration
 
 
 class KafkaPlace(Place):
-    """Everything that is read is in Kafka; results go into SQLite and a Maildir."""
+    """The queues to read are in Kafka; results go to SQLite and a Maildir."""
 
     def __init__(self, folder: Path, kafka: Cluster) -> None:
         self.topics = {name: kafka.topic(partitions=2) for name in ("signups", "confirmations", "pending", "dead")}
         self.kafka = kafka
         super().__init__(folder)
-        for topic in ("subscriptions", "expired"):  # Looked at while they may not have been written yet.
+        for topic in ("subscriptions", "expired"):  # The test reads them before the first write.
             open_queue(self.uri(topic)).create()
 
     def queue(self, name: str, group: str = "new_user_signup") -> str:
@@ -36,7 +36,7 @@ class KafkaPlace(Place):
         writer.close()
 
     def put_at(self, topic: str, moment: float, item: object) -> None:
-        """At a time of its own."""
+        """Appends an item with a time of its own."""
         writer = open_queue(self.queue(topic)).writer()
         writer.write([Message(as_json(item), timestamp=moment)])
         writer.flush()
@@ -60,7 +60,7 @@ def test_the_three_runs_over_kafka(kafka: Cluster, tmp_path: Path, capsys: pytes
     assert place.run() == 0
     first = [("ann@example.com", VERIFY), ("ann@example.com", WELCOME), ("bob@example.com", VERIFY)]
     assert place.mailed() == first
-    (dead,) = map(DeadLetter.from_message, place.read("dead", "look"))
+    (dead,) = map(DeadLetter.from_message, place.read("dead", "test"))
     assert (dead.payload, dead.step, dead.source.split("/")[0]) == (b"broken", "CheckSignups", place.topics["signups"])
     capsys.readouterr()
     assert place.run() == 0
@@ -72,7 +72,7 @@ def test_the_three_runs_over_kafka(kafka: Cluster, tmp_path: Path, capsys: pytes
     assert [message.json()["user_id"] for message in place.read("pending", "new_user_signup")] == ["zoe"]
 
 
-def test_a_stream_welcomes_whoever_confirms_and_lets_the_others_expire(
+def test_a_stream_welcomes_confirmed_users_and_lets_the_other_records_expire(
     kafka: Cluster, tmp_path: Path, prism_endpoint: str
 ) -> None:
     place, long_ago = KafkaPlace(tmp_path, kafka), time.time() - 7200
@@ -89,20 +89,20 @@ def test_a_stream_welcomes_whoever_confirms_and_lets_the_others_expire(
     try:
         wait_for(lambda: len(place.mailed()) == 4, "three verified, one welcomed")
         place.put("confirmations", confirmation("bob"))
-        wait_for(lambda: len(place.mailed()) == 5, "the one who confirmed later")
+        wait_for(lambda: len(place.mailed()) == 5, "the user who confirmed later")
         wait_for(lambda: len(place.subscriptions()) == 3, "their subscriptions")
-        wait_for(lambda: len(place.messages("expired")) == 2, "those who waited too long")
-        wait_for(lambda: bool(place.read("dead", "look")), "what is broken")
+        wait_for(lambda: len(place.messages("expired")) == 2, "the records that waited too long")
+        wait_for(lambda: bool(place.read("dead", "test")), "the dead letter")
     finally:
         child.kill()
-        said = child.communicate()[0]
+        shown = child.communicate()[0]
     assert place.mailed() == [
         ("ann@example.com", VERIFY),
         ("ann@example.com", WELCOME),
         ("bob@example.com", VERIFY),
         ("bob@example.com", WELCOME),
         ("cho@example.com", VERIFY),
-    ], said
+    ], shown
     assert place.subscriptions() == [
         ("ann", "email", "ann@example.com"),
         ("bob", "email", "bob@example.com"),
@@ -113,5 +113,5 @@ def test_a_stream_welcomes_whoever_confirms_and_lets_the_others_expire(
         ("cho", "sign-up"),
         ("zoe", "confirmation"),
     ]
-    (dead,) = map(DeadLetter.from_message, place.read("dead", "look"))
+    (dead,) = map(DeadLetter.from_message, place.read("dead", "test"))
     assert (dead.payload, dead.step) == (b"broken", "CheckSignups")

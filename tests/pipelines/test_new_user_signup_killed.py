@@ -1,4 +1,4 @@
-"""kill -9 at many moments: nothing is lost, and no mail comes twice."""
+"""kill -9 at many moments: nothing is lost, and no mail is delivered twice."""
 
 import mailbox
 import signal
@@ -63,7 +63,7 @@ def test_a_run_killed_at_any_moment_loses_nothing_and_repeats_no_mail(tmp_path: 
     place.put("signups", *map(signup, USERS), b"broken")
     place.put("confirmations", *map(confirmation, CONFIRMED))
     _kill(place, MOMENTS[moment])
-    _read_by_somebody(place)
+    _read_half_of_the_mails(place)
     assert place.run() == 0
     assert place.mailed() == EXPECTED
     assert [user for user, _, _ in place.subscriptions()] == CONFIRMED
@@ -86,8 +86,8 @@ def _kill(place: Place, moment: Callable[[Place], bool]) -> None:
     assert process.returncode in (-signal.SIGKILL, 0), output
 
 
-def _read_by_somebody(place: Place) -> None:
-    """A mail program moves what it has shown to cur/."""
+def _read_half_of_the_mails(place: Place) -> None:
+    """As a mail program does, which moves mails that it has shown to cur/."""
     outbox = mailbox.Maildir(place.outbox)
     for key in list(outbox.keys())[::2]:
         mail = outbox[key]

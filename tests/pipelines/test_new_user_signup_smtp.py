@@ -18,13 +18,13 @@ pytestmark = pytest.mark.integration
 
 
 class Server(Controller):
-    """Keeps what it accepts; refuses what is for `nobody`, and puts off what is for `later` once."""
+    """Records the mails it accepts; refuses those for `nobody`, and defers those for `later` once."""
 
     def __init__(self) -> None:
         super().__init__(self, hostname="127.0.0.1", port=free_port())
         self.accepted: list[tuple[str, str, str]] = []
         self.connections = 0
-        self._put_off = set[str]()
+        self._deferred = set[str]()
 
     async def handle_EHLO(self, server: Any, session: Any, envelope: Any, hostname: str, responses: Any) -> Any:  # noqa: N802
         self.connections += 1
@@ -34,8 +34,8 @@ class Server(Controller):
     async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: Any) -> str:  # noqa: N802
         if address.startswith("nobody@"):
             return "550 5.1.1 no such user here"
-        if address.startswith("later@") and address not in self._put_off:
-            self._put_off.add(address)
+        if address.startswith("later@") and address not in self._deferred:
+            self._deferred.add(address)
             return "450 4.2.0 try again"
         envelope.rcpt_tos.append(address)
         return "250 OK"
@@ -88,7 +88,7 @@ def test_mails_arrive_over_few_connections_and_a_refused_recipient_is_a_dead_let
     )
 
 
-def test_a_repeated_run_sends_nothing_again(place: Place, server: Server) -> None:
+def test_a_repeated_run_sends_no_mail_again(place: Place, server: Server) -> None:
     arguments = ("--mail", server.uri, "--sent", str(place.folder / "sent.db"))
     place.put("signups", signup("ann"))
     assert place.run(*arguments) == 0
@@ -98,7 +98,7 @@ def test_a_repeated_run_sends_nothing_again(place: Place, server: Server) -> Non
 
 
 @pytest.mark.parametrize("accepted", [1, 40, 99])
-def test_a_kill_costs_at_most_the_mail_in_flight_a_second_delivery(place: Place, server: Server, accepted: int) -> None:
+def test_a_kill_repeats_at_most_the_mail_in_flight(place: Place, server: Server, accepted: int) -> None:
     users = [f"u{number:03}" for number in range(100)]
     arguments = ("--mail", server.uri, "--sent", str(place.folder / "sent.db"))
     place.put("signups", *map(signup, users))
@@ -115,15 +115,15 @@ def test_a_kill_costs_at_most_the_mail_in_flight_a_second_delivery(place: Place,
     assert sum(times.values()) <= len(users) + 1
 
 
-def test_a_server_that_is_not_there_is_named_in_one_sentence(place: Place, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_server_that_does_not_run_is_named_in_one_sentence(place: Place, capfd: pytest.CaptureFixture[str]) -> None:
     place.put("signups", signup("ann"))
     port = free_port()
     assert place.run("--mail", f"smtp://127.0.0.1:{port}", "--sent", str(place.folder / "sent.db")) == 1
-    assert capfd.readouterr().err == f"the mail server smtp://127.0.0.1:{port} can't be used: Connection refused\n"
+    assert capfd.readouterr().err == f"can't use the mail server smtp://127.0.0.1:{port}: Connection refused\n"
     assert place.waiting() == []
 
 
-def test_a_password_is_never_sent_in_the_clear(
+def test_a_password_is_never_sent_unencrypted(
     place: Place, server: Server, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BEAM_PATTERNS_SMTP_USER", "ann")

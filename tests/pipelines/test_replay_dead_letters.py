@@ -1,4 +1,4 @@
-"""Dead letters that come back: exactly those, once, as they were."""
+"""Dead letters are sent back: exactly the chosen ones, once, unchanged."""
 
 import signal
 import subprocess
@@ -31,13 +31,13 @@ def put(database: Path, topic: str, *messages: Message) -> None:
     writer.close()
 
 
-def lies(database: Path, topic: str, group: str = "looks") -> list[Message]:
+def messages(database: Path, topic: str, group: str = "test") -> list[Message]:
     queue = open_queue(f"sqlite://{database}?topic={topic}&group={group}")
     return [message for split in queue.splits() for batch in queue.read(split) for message in batch]
 
 
-def letters(database: Path, topic: str = "dead", group: str = "looks") -> list[DeadLetter]:
-    return [DeadLetter.from_message(message) for message in lies(database, topic, group)]
+def letters(database: Path, topic: str = "dead", group: str = "test") -> list[DeadLetter]:
+    return [DeadLetter.from_message(message) for message in messages(database, topic, group)]
 
 
 def letter(number: int, error: type[Exception] = ValueError, sent_back: int = 0, **changes: object) -> DeadLetter:
@@ -47,8 +47,8 @@ def letter(number: int, error: type[Exception] = ValueError, sent_back: int = 0,
     return made._replace(last_failed_at=float(number), **changes)
 
 
-def park(database: Path, *dead: DeadLetter) -> None:
-    put(database, "orders", Message(b"an item that is no dead letter"))
+def write_letters(database: Path, *dead: DeadLetter) -> None:
+    put(database, "orders", Message(b"an item that is not a dead letter"))
     put(database, "dead", *(one.as_message() for one in dead))
 
 
@@ -57,7 +57,7 @@ def replay(database: Path, *arguments: str) -> int:
 
 
 def sent(database: Path) -> list[bytes | None]:
-    return [message.value for message in lies(database, "orders")[1:]]
+    return [message.value for message in messages(database, "orders")[1:]]
 
 
 def test_a_thousand_failures_of_five_kinds_are_resolved_by_one_replay_and_a_second_finds_nothing(
@@ -69,25 +69,25 @@ def test_a_thousand_failures_of_five_kinds_are_resolved_by_one_replay_and_a_seco
     failed = letters(database)
     assert Counter(Counter(one.fingerprint for one in failed).values()) == {200: 5}
     assert {one.payload for one in failed} == {b"item %d" % n for n in range(0, total, 100)}
-    assert len(lies(database, "parsed")) == total - 1000
+    assert len(messages(database, "parsed")) == total - 1000
 
     assert replay(database, "--dry_run") == 0
-    said = capsys.readouterr().out
-    assert said.count("       200       200         0             0  Check: ") == 5
+    shown = capsys.readouterr().out
+    assert shown.count("       200       200         0             0  Check: ") == 5
 
     assert replay(database) == 0
-    again = lies(database, "orders")[total:]
+    again = messages(database, "orders")[total:]
     assert sorted(m.value for m in again) == sorted(one.payload for one in failed)
     assert {m.attribute(REPLAYS) for m in again} == {b"1"}
     assert {m.attribute(MESSAGE_ID).decode() for m in again} == {identity(one) for one in failed}
 
     parsing.run(str(database), is_fixed=True)
     assert len(letters(database)) == 1000
-    results = Counter(m.value for m in lies(database, "parsed"))
+    results = Counter(m.value for m in messages(database, "parsed"))
     assert results == Counter(b"item %d" % n for n in range(total))
 
     assert replay(database) == 0
-    assert len(lies(database, "orders")) == total + 1000
+    assert len(messages(database, "orders")) == total + 1000
 
 
 @pytest.mark.integration
@@ -99,9 +99,9 @@ def test_a_run_killed_between_writing_dead_letters_and_committing_loses_none_and
         assert len(letters(database)) == 20 * kills
     subprocess.run([*command, "lives"], cwd=ROOT, check=True)
     assert len(letters(database)) == 80, "the letters of all runs"
-    assert lies(database, "orders", "g") == [], "committed"
+    assert messages(database, "orders", "g") == [], "committed"
     assert replay(database) == 0
-    again = [m.value for m in lies(database, "orders")[2000:]]
+    again = [m.value for m in messages(database, "orders")[2000:]]
     assert sorted(again) == sorted(b"item %d" % n for n in range(0, 2000, 100))
 
 
@@ -111,17 +111,17 @@ def test_a_payload_comes_back_byte_for_byte_with_its_key_and_attributes(database
         for i, value in enumerate(AWKWARD)
     ]
     dead = [DeadLetter.of(message, ValueError("<script>alert(2)</script>"), step="Work") for message in originals]
-    park(database, *dead)
+    write_letters(database, *dead)
     assert replay(database) == 0
-    again = lies(database, "orders")[1:]
+    again = messages(database, "orders")[1:]
     assert [m.value for m in again] == AWKWARD
     for message, one in zip(again, originals, strict=True):
         assert (message.key, message.timestamp) == (one.key, one.timestamp)
         assert [pair for pair in message.attributes if pair[0] not in (MESSAGE_ID, REPLAYS)] == list(one.attributes)
 
 
-def test_where_chooses_and_the_rest_can_be_replayed_later(database: Path) -> None:
-    park(database, *(letter(n, TimeoutError if n % 2 else KeyError) for n in range(6)))
+def test_where_chooses_letters_and_the_others_can_be_replayed_later(database: Path) -> None:
+    write_letters(database, *(letter(n, TimeoutError if n % 2 else KeyError) for n in range(6)))
     assert replay(database, "--where", 'error_type == "TimeoutError" && attempts < 5') == 0
     assert sent(database) == [b"1", b"3", b"5"]
     assert replay(database, "--where", 'error_type == "TimeoutError"') == 0
@@ -133,32 +133,32 @@ def test_where_chooses_and_the_rest_can_be_replayed_later(database: Path) -> Non
     assert sent(database) == [b"1", b"3", b"5", b"0", b"2", b"4"]
 
 
-def test_a_letter_that_a_condition_would_not_see_whole_stays_and_is_replayed_by_another_condition(
+def test_a_letter_whose_text_cel_would_cut_off_is_kept_and_is_replayed_by_another_condition(
     database: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    park(database, letter(1, payload=b"1\0secret"), letter(2, attributes=(("id", b"\0\0\0\7"),)), letter(3))
+    write_letters(database, letter(1, payload=b"1\0secret"), letter(2, attributes=(("id", b"\0\0\0\7"),)), letter(3))
     for condition in ('payload == "1"', '!payload.contains("secret") && attributes["id"] == ""', 'payload == "3"'):
         assert replay(database, "--where", condition) == 0
     assert sent(database) == [b"3"]
-    said = capsys.readouterr().err
-    reason = "where there is a character U+0000, at which text ends for CEL"
-    assert said.count(f"1 stay: --where asks for payload, {reason}") == 3
-    assert said.count(f"1 stay: --where asks for attributes, {reason}") == 1
+    shown = capsys.readouterr().err
+    reason = "contains the character U+0000, at which CEL would cut its text off"
+    assert shown.count(f"1 kept: --where has no value: payload {reason}") == 3
+    assert shown.count(f"1 kept: --where has no value: attributes {reason}") == 1
     assert replay(database, "--where", 'step == "Work"') == 0
     assert sent(database) == [b"3", b"1\0secret", b"2"]
 
 
-def test_what_is_put_back_is_as_it_was_and_is_put_back_only_if_something_moves(database: Path) -> None:
+def test_kept_letters_are_put_back_unchanged_and_only_if_another_letter_moves(database: Path) -> None:
     dead = [letter(n) for n in range(3)]
-    park(database, *dead)
+    write_letters(database, *dead)
     assert replay(database, "--where", "false") == 0
     assert letters(database) == dead
     assert replay(database, "--limit", "1") == 0
     assert letters(database, group="replay") == dead[1:]
 
 
-def test_limit_takes_those_that_failed_first(database: Path) -> None:
-    park(database, *(letter(n) for n in (5, 1, 4, 2, 3)))
+def test_the_limit_chooses_the_items_that_failed_first(database: Path) -> None:
+    write_letters(database, *(letter(n) for n in (5, 1, 4, 2, 3)))
     assert replay(database, "--limit", "2") == 0
     assert sorted(sent(database)) == [b"1", b"2"]
     assert replay(database, "--limit", "2") == 0
@@ -167,58 +167,63 @@ def test_limit_takes_those_that_failed_first(database: Path) -> None:
 
 def test_several_letters_about_one_item_send_it_once(database: Path) -> None:
     first, second = letter(1), letter(1)._replace(last_failed_at=9.0, step="Other")
-    park(database, first, second, first, letter(2))
+    write_letters(database, first, second, first, letter(2))
     assert replay(database) == 0
     assert sorted(sent(database)) == [b"1", b"2"]
 
 
 def test_items_without_any_identity_are_all_sent(database: Path) -> None:
-    park(database, *(letter(1, source="") for _ in range(3)))
+    write_letters(database, *(letter(1, source="") for _ in range(3)))
     assert replay(database, "--to", f"sqlite://{database}?topic=orders") == 0
     assert sent(database) == [b"1", b"1", b"1"]
 
 
-def test_an_item_made_in_the_pipeline_stays_unless_told_where_to(
+def test_an_item_created_in_the_pipeline_is_kept_unless_to_names_its_queue(
     database: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    park(database, letter(1, source=""), letter(2))
+    write_letters(database, letter(1, source=""), letter(2))
     assert replay(database) == 0
     assert sent(database) == [b"2"]
-    assert "1 stay: made in the pipeline, so no queue is known where it entered; see --to" in capsys.readouterr().err
+    assert (
+        "1 kept: created in the pipeline, so the item has no source queue; name the target with --to"
+        in capsys.readouterr().err
+    )
 
 
 def test_a_dry_run_changes_nothing(database: Path) -> None:
-    park(database, *(letter(n) for n in range(3)))
-    before = lies(database, "dead")
+    write_letters(database, *(letter(n) for n in range(3)))
+    before = messages(database, "dead")
     assert replay(database, "--dry_run") == 0
-    assert (lies(database, "dead"), lies(database, "dead", "replay"), sent(database)) == (before, before, [])
+    assert (messages(database, "dead"), messages(database, "dead", "replay"), sent(database)) == (before, before, [])
 
 
-def test_what_was_sent_back_too_often_is_listed_and_stays(database: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    park(database, letter(1, sent_back=3), letter(2, sent_back=2))
+def test_items_that_were_sent_back_too_often_are_listed_and_kept(
+    database: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_letters(database, letter(1, sent_back=3), letter(2, sent_back=2))
     assert replay(database) == 0
-    said = capsys.readouterr().err
-    assert "1 items were sent back 3 times already and stay in the queue:" in said
-    assert f"  {identity(letter(1))}  Work: ValueError: no 1" in said
+    shown = capsys.readouterr().err
+    assert "1 items were sent back 3 times already and stay in the queue:" in shown
+    assert f"  {identity(letter(1))}  Work: ValueError: no 1" in shown
     assert sent(database) == [b"2"]
     assert [replays(one) for one in letters(database, group="replay")] == [3]
 
 
-def test_what_was_sent_back_too_often_goes_to_its_own_queue(database: Path) -> None:
-    park(database, letter(1, sent_back=3), letter(2, sent_back=2))
+def test_items_that_were_sent_back_too_often_go_to_their_own_queue(database: Path) -> None:
+    write_letters(database, letter(1, sent_back=3), letter(2, sent_back=2))
     assert replay(database, "--refused", f"sqlite://{database}?topic=hopeless") == 0
     assert [one.payload for one in letters(database, "hopeless")] == [b"1"]
     assert letters(database, group="replay") == []
 
 
-def test_the_journal_tells_what_was_resolved_and_what_failed_again(
+def test_the_journal_shows_how_many_items_are_resolved_and_how_many_failed_again(
     database: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    park(database, *(letter(n) for n in range(3)))
+    write_letters(database, *(letter(n) for n in range(3)))
     journal = ("--journal", f"sqlite://{database}?topic=journal&group=j")
     assert replay(database, *journal) == 0
-    assert [m.json()["message_id"] for m in lies(database, "journal")] == [identity(letter(n)) for n in range(3)]
-    failed_again = lies(database, "orders")[1]
+    assert [m.json()["message_id"] for m in messages(database, "journal")] == [identity(letter(n)) for n in range(3)]
+    failed_again = messages(database, "orders")[1]
     put(database, "dead", DeadLetter.of(failed_again, ValueError("still"), step="Work").as_message())
     capsys.readouterr()
     assert replay(database, *journal, "--dry_run") == 0
@@ -226,7 +231,7 @@ def test_the_journal_tells_what_was_resolved_and_what_failed_again(
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "parquet"])
-def test_letters_in_files_are_remembered_by_the_journal(database: Path, tmp_path: Path, kind: str) -> None:
+def test_the_journal_records_which_letters_in_files_were_replayed(database: Path, tmp_path: Path, kind: str) -> None:
     put(database, "orders", Message(b"0"))
     path = tmp_path / f"dead.{kind}"
     writer = open_queue(str(path)).writer()
@@ -239,61 +244,70 @@ def test_letters_in_files_are_remembered_by_the_journal(database: Path, tmp_path
         assert sent(database) == [b"0", b"1", b"2"]
 
 
-def test_what_is_no_dead_letter_stays(database: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    park(database, letter(1))
+def test_a_message_that_is_not_a_dead_letter_is_kept(database: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_letters(database, letter(1))
     put(database, "dead", Message(b"hello", b"k"))
     assert replay(database) == 0
     assert sent(database) == [b"1"]
-    assert [(m.value, m.key) for m in lies(database, "dead", "replay")] == [(b"hello", b"k")]
-    assert "1 stay: no dead letter: this message is no dead letter: it lacks" in capsys.readouterr().err
+    assert [(m.value, m.key) for m in messages(database, "dead", "replay")] == [(b"hello", b"k")]
+    assert "1 kept: this message is not a dead letter: it lacks" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "sentence"),
     [
         (
             ["--where", 'step == "A" &&'],
-            "--where: 'step == \"A\" &&' can't be understood at character 15: Syntax error: mismatched input '<EOF>'",
+            "--where: syntax error in 'step == \"A\" &&' at character 15: mismatched input '<EOF>'",
         ),
-        (["--where", "attempts"], "--where: 'attempts' is no condition: it is of type INT, not true or false"),
-        (["--where", "atempts < 5"], "--where: 'atempts < 5' can't be understood at character 1: undeclared reference"),
-        (["--journal", "kafka://h:1/sent"], "--journal: 'kafka://h:1/sent' names no group, under which is kept what"),
+        (["--where", "attempts"], "--where: 'attempts' is not a condition: its type is INT, not true or false"),
+        (["--where", "atempts < 5"], "--where: error in 'atempts < 5' at character 1: undeclared reference"),
+        (["--journal", "kafka://h:1/sent"], "--journal: 'kafka://h:1/sent' names no group, under which positions are"),
         (["--refused", "sqlite:///q.db?topic=dead"], "--refused would be written to sqlite:///q.db?topic=dead, from"),
-        (["--limit", "-1"], "--limit and --rate are 0 or more, --most_replays is 1 or more"),
+        (["--limit", "-1"], "--limit and --rate must be 0 or more, --most_replays 1 or more"),
         (["--to", "sqlite:///q.db?topic=dead"], "--to would be written to sqlite:///q.db?topic=dead, from which"),
-        (["--dead_letters", "/data/dead.jsonl", "--dry_run"], "--to: the letters in /data/dead.jsonl name the queue"),
+        (
+            ["--dead_letters", "/data/dead.jsonl", "--dry_run"],
+            "--to: the letters in /data/dead.jsonl name their source queue, but",
+        ),
         (
             ["--dead_letters", "pubsub://p/dead-replay", "--to", "pubsub://p/orders"],
-            "--dead_letters: pubsub://p/dead-replay is a subscription, and letters that stay are put back into its "
-            "topic; add ?topic=NAME",
+            "--dead_letters: pubsub://p/dead-replay is a subscription, and messages are put back into its topic; "
+            "add ?topic=NAME",
         ),
-        (["--dead_letters", "/data/dead.jsonl"], "--journal: /data/dead.jsonl can't remember what was replayed"),
+        (
+            ["--dead_letters", "/data/dead.jsonl"],
+            "--journal: /data/dead.jsonl has no group that records which letters were replayed",
+        ),
     ],
 )
-def test_wrong_use_is_said_in_a_sentence_before_anything_starts(
-    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+def test_wrong_use_is_a_sentence_before_anything_starts(
+    arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     given = ["--dead_letters", "sqlite:///q.db?topic=dead&group=g", *arguments]
     assert replay_dead_letters.run(given) == 2
-    assert capsys.readouterr().err.startswith(said)
+    assert capsys.readouterr().err.startswith(sentence)
 
 
-def test_a_queue_that_is_only_assumed_is_not_made(database: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_source_queue_that_does_not_exist_is_not_created(database: Path, capsys: pytest.CaptureFixture[str]) -> None:
     put(database, "dead", letter(1).as_message())
     assert replay(database) == 1
-    said = capsys.readouterr().err
-    assert f"items entered by sqlite://{database}?topic=orders, but the database {database} has no topic" in said
-    assert len(lies(database, "dead", "replay")) == 1
+    shown = capsys.readouterr().err
+    assert (
+        f"the items' source queue is sqlite://{database}?topic=orders, but the database {database} has no topic"
+        in shown
+    )
+    assert len(messages(database, "dead", "replay")) == 1
 
 
-def test_a_rate_is_kept_and_everything_arrives(database: Path) -> None:
-    park(database, *(letter(n) for n in range(20)))
+def test_with_a_rate_everything_arrives(database: Path) -> None:
+    write_letters(database, *(letter(n) for n in range(20)))
     assert replay(database, "--rate", "200") == 0
     assert sorted(sent(database)) == sorted(b"%d" % n for n in range(20))
 
 
 @pytest.mark.parametrize("more", [[], ["--to", "kafka://localhost:9092/{queue}"], ["--to", "pubsub://project/{queue}"]])
-def test_letters_in_kafka_may_go_back_to_the_queue_that_each_names(more: list[str]) -> None:
+def test_letters_in_kafka_go_back_to_the_queue_that_each_of_them_names(more: list[str]) -> None:
     given = ["--dead_letters", "kafka://localhost:9092/dead?group=replay", *more, "--rate", "5"]
     options, _ = replay_dead_letters.ReplayDeadLettersOptions.parse(given)
     assert options.rules().to.uri == (more[1] if more else "kafka://localhost:9092/{queue}")

@@ -1,4 +1,4 @@
-"""The shard_queue pipeline: each message in the queue of its key's shard, as it was."""
+"""The shard_queue pipeline: each message goes to the queue of its key's shard, unchanged."""
 
 from pathlib import Path
 
@@ -16,8 +16,8 @@ ITEMS = [Message.of({"user_id": user}, key=b"\xff%d" % n, timestamp=float(n)) fo
 BAD = {
     b'{"user_id": ': "not valid JSON: unexpected end of data: line 1 column 13 (char 12)",
     b'{"user": "ann"}': 'Key not found in map: "user_id"',
-    b'{"user_id": 7.5}': "'item.user_id' is no key: it is of type DOUBLE, not text or a whole number",
-    b'{"user_id": null}': "'item.user_id' is no key: it is of type NULL, not text or a whole number",
+    b'{"user_id": 7.5}': "'item.user_id' is not a key: its type is DOUBLE, not text or a whole number",
+    b'{"user_id": null}': "'item.user_id' is not a key: its type is NULL, not text or a whole number",
 }
 
 
@@ -32,18 +32,18 @@ def arguments(place: Place, *more: str) -> list[str]:
 
 
 def shards(place: Place) -> list[list[Message]]:
-    return [place.lies(f"users-{number}") for number in range(3)]
+    return [place.messages(f"users-{number}") for number in range(3)]
 
 
-def test_a_key_of_the_payload_decides_where_kafka_would_and_a_second_run_finds_nothing(
+def test_a_key_in_the_payload_decides_the_shard_as_kafka_does_and_a_second_run_finds_nothing(
     place: Place, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bad = [Message(payload, b"k", (("lang", b"en"),), 9.0) for payload in BAD]
     place.put("users", *ITEMS, *bad)
     assert run(arguments(place, "--key=item.user_id")) == 0
-    said = capsys.readouterr().out
-    assert CLOSES in said
-    assert [line.split()[:4] for line in said.splitlines() if line.startswith("Shard ")] == [["Shard", "11", "7", "4"]]
+    shown = capsys.readouterr().out
+    assert CLOSES in shown
+    assert [line.split()[:4] for line in shown.splitlines() if line.startswith("Shard ")] == [["Shard", "11", "7", "4"]]
     sharder = Sharder(3)
     wanted = [[item for item, user in zip(ITEMS, USERS, strict=True) if sharder.place(user) == n] for n in range(3)]
     assert all(wanted)
@@ -55,7 +55,7 @@ def test_a_key_of_the_payload_decides_where_kafka_would_and_a_second_run_finds_n
     assert (shards(place), len(place.dead())) == (wanted, len(BAD))
 
 
-def test_without_a_key_the_messages_own_decides_and_payloads_are_not_looked_into(place: Place) -> None:
+def test_without_the_option_the_messages_own_key_decides_and_payloads_are_not_decoded(place: Place) -> None:
     items = [Message(b"\xff no JSON %d" % n, b"%d" % n, (("lang", b"\xe9"),), float(n)) for n in range(20)]
     place.put("users", *items)
     assert run(arguments(place, "--quiet")) == 0
@@ -66,9 +66,12 @@ def test_without_a_key_the_messages_own_decides_and_payloads_are_not_looked_into
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"key": "item.a ++"}, "--key: 'item.a ++' can't be understood at character 9: Syntax error: "),
-        ({"key": "item.a > 1"}, "--key: 'item.a > 1' is no key: it is of type BOOL, not text or a whole number, write"),
-        ({"shards": "0"}, "--shards: 0 is less than 1"),
+        ({"key": "item.a ++"}, "--key: syntax error in 'item.a ++' at character 9: "),
+        (
+            {"key": "item.a > 1"},
+            "--key: 'item.a > 1' is not a key: its type is BOOL, not text or a whole number, write",
+        ),
+        ({"shards": "0"}, "--shards: 0 is less than 1; use 1 or more"),
         ({"shards": "many"}, "--shards: 'many' is not a whole number, write for instance --shards 4"),
         ({"shards": ""}, "missing --shards; write for instance --shards 4"),
         (

@@ -26,7 +26,7 @@ def place(tmp_path: Path) -> Place:
     return Place(tmp_path)
 
 
-def test_everybody_is_told_as_they_chose(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_customer_is_notified_as_they_chose(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     untold = [order("none"), order("silent", notify=None), order("fax", "fax")]
     place.put(
         "orders",
@@ -55,12 +55,12 @@ def test_everybody_is_told_as_they_chose(place: Place, capsys: pytest.CaptureFix
     ]
     assert sorted(place.data("untold"), key=str) == sorted(untold, key=str)
     assert place.dead() == []
-    said = capsys.readouterr().out
-    assert "email 3, sms 2, otherwise 3" in said
-    assert "in = out + dropped + dead + duplicates at every step" in said
+    shown = capsys.readouterr().out
+    assert "email 3, sms 2, otherwise 3" in shown
+    assert "in = out + dropped + dead + duplicates at every step" in shown
 
 
-def test_what_can_not_be_told_is_a_dead_letter_and_the_other_channel_is_unharmed(place: Place) -> None:
+def test_a_notice_that_cannot_be_sent_is_a_dead_letter_and_the_other_channel_still_works(place: Place) -> None:
     place.put(
         "orders",
         b'{"order_id": ',
@@ -83,7 +83,7 @@ def test_what_can_not_be_told_is_a_dead_letter_and_the_other_channel_is_unharmed
     ]
 
 
-def test_a_repeated_run_and_a_repeated_order_tell_nobody_twice(
+def test_a_repeated_run_and_a_repeated_order_send_no_notice_twice(
     place: Place, capsys: pytest.CaptureFixture[str]
 ) -> None:
     place.put("orders", *(order(str(number), "email", "sms") for number in range(5)))
@@ -93,13 +93,13 @@ def test_a_repeated_run_and_a_repeated_order_tell_nobody_twice(
     assert len(place.mails()) == 5
     assert sorted(text["order_id"] for text in place.data("texts")) == ["0", "1", "2", "3", "4", "5"]
     assert "skipped 5" in capsys.readouterr().out
-    for mail in (place.outbox / "new").iterdir():  # Somebody has read them.
+    for mail in (place.outbox / "new").iterdir():  # As a user deletes them.
         mail.unlink()
     assert place.run(orders=place.uri("orders") + "&group=third") == 0
     assert place.mails() == []
 
 
-def test_names_add_no_headers(place: Place) -> None:
+def test_a_name_cannot_add_a_header(place: Place) -> None:
     tricky = "=?utf-8?q?Ann=0D=0ABcc=3A_x=40example=2Ecom?="
     place.put("orders", order("1", "email", name=tricky))
     assert place.run() == 0
@@ -107,7 +107,7 @@ def test_names_add_no_headers(place: Place) -> None:
     assert (mail["Bcc"], mail["To"]) == (None, "1@example.com")
 
 
-def test_the_same_order_has_the_same_ids_whoever_tells_of_it_and_whenever() -> None:
+def test_the_same_order_has_the_same_ids_in_every_message_and_run() -> None:
     notices = Notices("Shop <hello@shop.example>", "https://shop.example")
     first, again = (Message(json.dumps(order("A/1", "email")).encode(), source=("q", 0, offset)) for offset in (1, 77))
     mails = [notices.mail(message)["Message-ID"] for message in (first, again)]
@@ -123,27 +123,28 @@ def test_the_same_order_has_the_same_ids_whoever_tells_of_it_and_whenever() -> N
     [
         ({"texts": "ftp://texts.example"}, "--texts: the queue ftp://texts.example starts with ftp://"),
         ({"texts": "https://user:pass@texts.example"}, "--texts: HttpWorker(https://texts.example)"),
-        ({"texts": "memory://texts"}, "--texts: memory://texts lives in one process"),
+        ({"texts": "memory://texts"}, "--texts: memory://texts exists in one process only"),
+        ({"texts": "http.jsonl", "untold": "http.jsonl"}, "--untold and --texts are both http.jsonl; use a queue"),
         ({"mail": "imap://x"}, "--mail: 'imap://x' is neither a folder nor smtp://host:port"),
-        ({"sender": "nobody"}, "--sender: 'nobody' is no name and address"),
+        ({"sender": "nobody"}, "--sender: 'nobody' is not a name and address"),
         ({"orders": "kafka://h:1/orders"}, "--orders: 'kafka://h:1/orders' names no group, under which"),
         ({"streaming": "true"}, "--orders: sqlite://"),
     ],
 )
-def test_wrong_options_are_told_before_anything_starts(place: Place, changes: dict[str, str], sentence: str) -> None:
-    with pytest.raises(ValueError) as told:
+def test_wrong_options_are_errors_before_anything_starts(place: Place, changes: dict[str, str], sentence: str) -> None:
+    with pytest.raises(ValueError) as raised:
         ShippingNotificationsOptions.parse(place.arguments(**changes))
-    assert str(told.value).startswith(sentence)
+    assert str(raised.value).startswith(sentence)
 
 
-def test_no_output_is_the_input(place: Place) -> None:
+def test_an_output_cannot_be_the_input(place: Place) -> None:
     for name in ("texts", "untold", "dead_letters"):
         with pytest.raises(ValueError, match=f"--{name} would be written to"):
             ShippingNotificationsOptions.parse(place.arguments(**{name: place.uri("orders")}))
 
 
 @pytest.mark.integration
-def test_servers_get_each_notice_once_and_refusals_become_dead_letters(
+def test_servers_get_each_notice_once_and_refused_notices_become_dead_letters(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(TOKEN, "secret")
@@ -177,7 +178,7 @@ class _smtp(Server):  # noqa: N801 (used as a function)
 
 
 @pytest.mark.integration
-def test_kills_repeat_at_most_what_was_in_flight_and_lose_nothing(place: Place) -> None:
+def test_kills_repeat_at_most_the_notices_in_flight_and_lose_none(place: Place) -> None:
     examples = runpy.run_path(str(ROOT / "examples" / "orders.py"))
     messages = [message.value for message in examples["orders"](1600)]
     place.put("orders", *messages)
@@ -192,12 +193,12 @@ def test_kills_repeat_at_most_what_was_in_flight_and_lose_nothing(place: Place) 
             continue
     chance, kills = random.Random(3), 5
     with Provider() as provider, _smtp() as smtp:
-        told = lambda: len(provider.requests) + len(smtp.accepted)  # noqa: E731
+        sent = lambda: len(provider.requests) + len(smtp.accepted)  # noqa: E731
         for _ in range(kills):
-            before, process = told(), place.start(mail=smtp.uri, texts=provider.url)
-            wait_until(lambda: told() > before or process.poll() is not None, "the first notice")  # noqa: B023
+            before, process = sent(), place.start(mail=smtp.uri, texts=provider.url)
+            wait_until(lambda: sent() > before or process.poll() is not None, "the first notice")  # noqa: B023
             assert process.poll() is None, "the run ended before it could be killed; give it more to do"
-            time.sleep(chance.uniform(0, 0.3))  # The moment is the point of it.
+            time.sleep(chance.uniform(0, 0.3))  # A random moment of the run.
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
         assert place.run(mail=smtp.uri, texts=provider.url) == 0
@@ -212,7 +213,7 @@ def test_kills_repeat_at_most_what_was_in_flight_and_lose_nothing(place: Place) 
 
 
 @pytest.mark.integration
-def test_servers_that_are_down_make_dead_letters_that_can_be_told_later(place: Place) -> None:
+def test_servers_that_are_down_make_dead_letters_that_can_be_sent_later(place: Place) -> None:
     place.put("orders", order("1", "email", "sms"))
     with Provider() as provider, _smtp() as smtp:
         urls = {"mail": smtp.uri, "texts": provider.url}

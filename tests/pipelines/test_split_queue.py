@@ -1,4 +1,4 @@
-"""The split_queue pipeline: each message in the queue of its case, as it was."""
+"""The split_queue pipeline: each message goes to the queue of its case, unchanged."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ BOTH = Message(b'{"tell": ["sms", "email"], "note": "a; b"}', None, (), 6.0)
 SMS = Message(b'{"tell": ["sms"]}', b"k", (), 7.0)
 FAX = Message(b'{"tell": ["fax"]}', b"k", (), 8.0)
 CASES = "email: 'email' in item.tell; sms: \"sms\" in item.tell && item.tell != [';', r\"\\;\"];"
-#: Payloads that are no items, and why.
+#: Payloads that the conditions have no value for, and why.
 BAD = {
     b'{"tell": ': "not valid JSON: unexpected end of data: line 1 column 10 (char 9)",
     b'{"Tell": []}': 'Key not found in map: "tell"',
@@ -34,33 +34,33 @@ def arguments(place: Place) -> list[str]:
     return [f"--{name}={value}" for name, value in {**names, "dead_letters": place.uri("dead")}.items()]
 
 
-def told(place: Place) -> list[list[Message]]:
-    return [place.lies(f"tell-{name}") for name in ("email", "sms", "otherwise")]
+def split(place: Place) -> list[list[Message]]:
+    return [place.messages(f"tell-{name}") for name in ("email", "sms", "otherwise")]
 
 
-def test_the_first_case_that_holds_takes_a_message_and_a_second_run_finds_nothing(
+def test_a_message_goes_to_the_first_matching_case_and_a_second_run_finds_nothing(
     place: Place, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(arguments(place)) == 0
-    said = capsys.readouterr().out
-    assert CLOSES in said
-    assert [line.split() for line in said.splitlines() if line.startswith("Split ")] == [
+    shown = capsys.readouterr().out
+    assert CLOSES in shown
+    assert [line.split() for line in shown.splitlines() if line.startswith("Split ")] == [
         ["Split", "6", "4", "2", "email", "2,", "sms", "1,", "otherwise", "1"]
     ]
-    assert told(place) == [[EMAIL, BOTH], [SMS], [FAX]]
+    assert split(place) == [[EMAIL, BOTH], [SMS], [FAX]]
     assert [(d.payload, d.key, d.attributes, d.event_time, d.step, d.error_message) for d in place.dead()] == [
         (payload, b"k", (("lang", b"en"),), 9.0, "Split", why) for payload, why in BAD.items()
     ]
     assert run(arguments(place)) == 0
-    assert (told(place), len(place.dead())) == ([[EMAIL, BOTH], [SMS], [FAX]], 2)
+    assert (split(place), len(place.dead())) == ([[EMAIL, BOTH], [SMS], [FAX]], 2)
 
 
-def test_with_every_match_a_message_is_told_of_in_all_cases_that_hold(
+def test_with_every_match_a_message_goes_to_all_matching_cases(
     place: Place, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run([*arguments(place), "--every_match"]) == 0
     assert CLOSES in capsys.readouterr().out
-    assert told(place) == [[EMAIL, BOTH], [BOTH, SMS], [FAX]]
+    assert split(place) == [[EMAIL, BOTH], [BOTH, SMS], [FAX]]
 
 
 @pytest.mark.parametrize(
@@ -68,24 +68,24 @@ def test_with_every_match_a_message_is_told_of_in_all_cases_that_hold(
     [
         (
             {"cases": "email: item.a == 1; sms: item.b =="},
-            "--cases: case 'sms': 'item.b ==' can't be understood at character 10: Syntax error: mismatched input "
+            "--cases: case 'sms': syntax error in 'item.b ==' at character 10: mismatched input "
             "'<EOF>', write for instance --cases 'email: item.tell == \"email\"; sms: item.tell == \"sms\"'",
         ),
-        ({"cases": "email: 'a'"}, "--cases: case 'email': \"'a'\" is no condition: it is of type STRING, not true or"),
-        ({"cases": "item.a == 1"}, "--cases: 'item.a == 1' is no case, which is a name, a colon and a condition"),
-        ({"cases": " ; "}, "--cases: ' ; ' has no case, which is a name, a colon and a condition, write for"),
-        ({"cases": "a: true; a: false"}, "--cases: the case 'a' is there twice; give each a name of its own"),
+        ({"cases": "email: 'a'"}, "--cases: case 'email': \"'a'\" is not a condition: its type is STRING, not true or"),
+        ({"cases": "item.a == 1"}, "--cases: 'item.a == 1' is not a case; a case is a name, a colon and a condition"),
+        ({"cases": " ; "}, "--cases: ' ; ' has no case; a case is a name, a colon and a condition, write for"),
+        ({"cases": "a: true; a: false"}, "--cases: there are two cases named 'a'; give each case its own name"),
         ({"cases": "otherwise: true"}, "--cases: Splitter: 'otherwise' is the branch of what matches no case"),
-        ({"cases": "class: true"}, "--cases: Splitter: 'class' can't name a branch; take a Python name"),
+        ({"cases": "in: true"}, "--cases: Splitter: 'in' can't be the name of a branch; use "),
         (
             {"input": "sqlite:///q.db?topic=tell-email&group=g"},
             "--output with 'email' would be written to sqlite:///q.db?topic=tell-email, from which --input is read",
         ),
         (
             {"dead_letters": "sqlite:///q.db?topic=tell-otherwise"},
-            "--output with 'otherwise' and --dead_letters are both sqlite:///q.db?topic=tell-otherwise; take a queue",
+            "--output with 'otherwise' and --dead_letters are both sqlite:///q.db?topic=tell-otherwise; use a queue",
         ),
-        ({"output": "amqp://h/q-"}, "--output: the queue amqp://h/q-name starts with amqp://, which is none of"),
+        ({"output": "amqp://h/q-"}, "--output: the queue amqp://h/q- starts with amqp://, which is none of"),
         ({"every_match": "all"}, "--every_match: 'all' is neither true nor false"),
         ({"cases": ""}, 'missing --cases; write for instance --cases \'email: item.tell == "email"; sms: '),
     ],

@@ -72,14 +72,14 @@ def test_a_bounded_run_agrees_with_duckdb(tmp_path: Path) -> None:
             assert below - 0.02 <= share <= upto + 0.02, (metric, since, name)
 
 
-def test_what_is_no_event_is_a_dead_letter_with_the_reason(tmp_path: Path) -> None:
+def test_an_invalid_event_is_a_dead_letter_with_the_reason(tmp_path: Path) -> None:
     bad = {
         "not a JSON object but list": Message(b"[1]"),
-        "the field 'value' is 'fast', which is no number": event(1, value="fast"),  # type: ignore[arg-type]
-        "the field 'value' is True, which is no number": event(1, value=True),
-        "the field 'user' is None, which is no text": event(1, user=None),
-        "the field 'at' is 'noon', which is no time": event(1, at="noon"),
-        "the field 'at' is '2026-03-01T12:00:00', which does not say in which time zone; write Z or +02:00": event(
+        "the field 'value' is 'fast', not a number": event(1, value="fast"),  # type: ignore[arg-type]
+        "the field 'value' is True, not a number": event(1, value=True),
+        "the field 'user' is None, not text": event(1, user=None),
+        "the field 'at' is 'noon', not a time such as 2026-03-01T12:00:07Z": event(1, at="noon"),
+        "the field 'at' is '2026-03-01T12:00:00', which has no time zone; append Z or +02:00": event(
             1, at="2026-03-01T12:00:00"
         ),
     }
@@ -90,24 +90,24 @@ def test_what_is_no_event_is_a_dead_letter_with_the_reason(tmp_path: Path) -> No
     assert row["count"] == 1
     letters = [json.loads(line) for line in (tmp_path / "dead.jsonl").open()]
     assert {letter["error_message"]: letter["payload"].encode() for letter in letters} == {
-        said: message.value for said, message in bad.items()
+        reason: message.value for reason, message in bad.items()
     }
 
 
-def test_a_bounded_run_tells_each_window_once_on_every_runner(pipeline: Any) -> None:
+def test_a_bounded_run_writes_each_window_once_on_every_runner(pipeline: Any) -> None:
     messages = [event(1, 1.0), event(59, 2.0), event(61, 4.0)]
     run_ = Run(
         pipeline,
-        lambda p, dead: {"told": telemetry_rollup(p | Lists(messages, Message), window=60, lateness=0, dead=dead)},
+        lambda p, dead: {"windows": telemetry_rollup(p | Lists(messages, Message), window=60, lateness=0, dead=dead)},
     )
-    assert sorted((message.json()["from"], message.json()["sum"]) for message in run_["told"]) == [
+    assert sorted((message.json()["from"], message.json()["sum"]) for message in run_["windows"]) == [
         ("1970-01-01T00:00:00+00:00", 3.0),
         ("1970-01-01T00:01:00+00:00", 4.0),
     ]
 
 
 @pytest.mark.integration
-def test_in_a_stream_a_window_is_told_at_its_end_and_again_whole_for_each_late_event_and_too_late_ones_are_dead(
+def test_a_stream_writes_a_window_at_its_end_and_again_for_each_late_event_and_an_event_that_is_too_late_is_dead(
     streaming: Any,
 ) -> None:
     def arriving(second: float, message: Message) -> TimestampedValue:
@@ -120,32 +120,30 @@ def test_in_a_stream_a_window_is_told_at_its_end_and_again_whole_for_each_late_e
         .advance_watermark_to(61)
         .add_elements([arriving(65, event(3, 4.0)), arriving(66, event(62, 8.0))])  # The first is late, but in time.
         .advance_watermark_to(100)
-        .add_elements([arriving(101, event(4, 16.0))])  # Too late: the window took events until 60 + 30.
+        .add_elements([arriving(101, event(4, 16.0))])  # Too late: the window accepted events until 60 + 30.
         .advance_watermark_to_infinity()
     )
     run_ = Run(
         streaming,
-        lambda p, dead: {"told": telemetry_rollup(p | stream, window=60, lateness=30, dead=dead)},
+        lambda p, dead: {"windows": telemetry_rollup(p | stream, window=60, lateness=30, dead=dead)},
     )
-    told = defaultdict(list)
-    for message in run_["told"]:
-        told[message.key].append((message.json()["count"], message.json()["sum"]))
-    assert {key: sorted(set(rows)) for key, rows in told.items()} == {
+    updates = defaultdict(list)
+    for message in run_["windows"]:
+        updates[message.key].append((message.json()["count"], message.json()["sum"]))
+    assert {key: sorted(set(rows)) for key, rows in updates.items()} == {
         b"load/1970-01-01T00:00:00+00:00": [(2, 3.0), (3, 7.0)],
         b"load/1970-01-01T00:01:00+00:00": [(1, 8.0)],
     }
     (letter,) = run_.dead
     assert letter.payload == event(4, 16.0).value
-    assert letter.error_message == (
-        "the event came 11 s after its window was closed for good at 1970-01-01T00:01:30+00:00"
-    )
+    assert letter.error_message == ("the event came 11 s after its window closed for good at 1970-01-01T00:01:30+00:00")
 
 
 @pytest.mark.integration
-def test_between_kafka_topics_windows_are_told_while_the_stream_goes_on_and_an_old_event_is_dead(
+def test_between_kafka_topics_windows_are_written_while_the_stream_runs_and_an_old_event_is_dead(
     kafka: Cluster, streaming: Any
 ) -> None:
-    source, told, dead = kafka.topic(2), kafka.topic(), kafka.topic()
+    source, output, dead = kafka.topic(2), kafka.topic(), kafka.topic()
     begin = int(time.time()) // 10 * 10 - 100
 
     def publish(second: float, came: float) -> None:
@@ -161,7 +159,7 @@ def test_between_kafka_topics_windows_are_told_while_the_stream_goes_on_and_an_o
         p,
         TelemetryRollupOptions(
             events=kafka.uri(source, group="rollup"),
-            output=kafka.uri(told),
+            output=kafka.uri(output),
             dead_letters=kafka.uri(dead),
             window=timedelta(seconds=10),
             allowed_lateness=timedelta(seconds=30),
@@ -172,19 +170,19 @@ def test_between_kafka_topics_windows_are_told_while_the_stream_goes_on_and_an_o
 
     def windows() -> dict[str, int]:
         return {
-            message.json()["from"]: message.json()["count"] for message in messages_of(kafka.uri(told, group="look"))
+            message.json()["from"]: message.json()["count"] for message in messages_of(kafka.uri(output, group="test"))
         }
 
     try:
         wait_until(lambda: sorted(windows().values()) == [5, 10, 10], "three windows")
         publish(3, came=100)
         writer.flush()
-        wait_until(lambda: any(messages_of(kafka.uri(dead, group="look"))), "the dead letter")
+        wait_until(lambda: any(messages_of(kafka.uri(dead, group="test"))), "the dead letter")
     finally:
         result.cancel()
         writer.close()
-    (letter,) = messages_of(kafka.uri(dead, group="look"))
-    assert b"came 60 s after its window was closed for good" in (
+    (letter,) = messages_of(kafka.uri(dead, group="test"))
+    assert b"came 60 s after its window closed for good" in (
         letter.attribute("__connect.errors.exception.message") or b""
     )
     assert sorted(windows().values()) == [5, 10, 10]
@@ -213,7 +211,7 @@ def test_wrong_options_are_refused_in_a_sentence(capsys: pytest.CaptureFixture[s
     assert run(["--events", "a.jsonl", "--output", "a.jsonl", "--dead_letters", "d.jsonl"]) == 2
     assert "--output would be written to a.jsonl, from which --events is read" in capsys.readouterr().err
     assert run(["--events", "a.jsonl", "--output", "b.jsonl", "--dead_letters", "d.jsonl", "--window", "0.5s"]) == 2
-    assert "--window: a window lasts a second at least" in capsys.readouterr().err
+    assert "--window: a window lasts at least a second" in capsys.readouterr().err
     stream = ["--streaming", "--runner", "PrismRunner", "--events", "kafka://h:1/events?group=g"]
     assert run([*stream, "--output", "a.jsonl", "--dead_letters", "kafka://h:1/dead"]) == 2
-    assert "--output: a.jsonl would be complete when the stream ends; take kafka://" in capsys.readouterr().err
+    assert "--output: a.jsonl would be complete when the stream ends; use kafka://" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Word counts: exact, whatever the files, from files and queues."""
+"""Word counts are exact, from files and from queues."""
 
 import csv
 import json
@@ -15,7 +15,7 @@ from beam_patterns.transforms.queues import Message, open_queue
 
 
 def counted(folder: Path, text: str, *more: str) -> dict[str, int]:
-    """Runs the pipeline; the counts that were written in it."""
+    """Runs the pipeline and returns the counts that it wrote."""
     counts = folder / f"counts-{len(list(folder.glob('counts-*')))}.csv"
     arguments = ["--text", text, "--counts", str(counts), "--dead_letters", f"{folder}/dead.jsonl", "--quiet"]
     assert run([*arguments, *more]) == 0
@@ -53,7 +53,7 @@ def test_words_of_any_script_are_counted_over_all_files(tmp_path: Path) -> None:
     st.lists(st.lists(st.sampled_from(["the", "cat", "dog", "a"]), max_size=8), min_size=1, max_size=30),
     st.integers(1, 4),
 )
-def test_the_counts_do_not_depend_on_how_the_text_is_cut_into_files(
+def test_the_counts_do_not_depend_on_how_the_text_is_divided_into_files(
     tmp_path_factory: pytest.TempPathFactory, lines: list[list[str]], files: int
 ) -> None:
     folder = tmp_path_factory.mktemp("texts")
@@ -62,12 +62,12 @@ def test_the_counts_do_not_depend_on_how_the_text_is_cut_into_files(
     assert counted(folder, f"{folder}/*.txt") == Counter(word for line in lines for word in line)
 
 
-def test_a_line_that_is_no_text_is_a_dead_letter_as_it_was(tmp_path: Path) -> None:
+def test_a_line_that_is_not_text_is_a_dead_letter(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"the cat\nthe \xff dog\n")
     assert counted(tmp_path, f"{tmp_path}/a.txt") == {"the": 1, "cat": 1}
     (letter,) = map(json.loads, (tmp_path / "dead.jsonl").open())
     assert letter["error_type"] == "UnicodeDecodeError"
-    assert letter["step"] == "Readable"
+    assert letter["step"] == "Text"
 
 
 def test_a_queue_is_counted_from_where_the_last_run_stopped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -77,8 +77,8 @@ def test_a_queue_is_counted_from_where_the_last_run_stopped(tmp_path: Path, caps
     put(uri, b'{"body": "cat cat"}')
     assert counted(tmp_path, f"{uri}&group=words", "--field", "body") == {"cat": 2}
     assert counted(tmp_path, f"{uri}&group=words", "--field", "body") == {}
-    said = {json.loads(line)["error_message"] for line in (tmp_path / "dead.jsonl").open()}
-    assert said == {"there is no text in the field 'body'"}
+    reasons = {json.loads(line)["error_message"] for line in (tmp_path / "dead.jsonl").open()}
+    assert reasons == {"the field 'body' has no text"}
 
 
 @pytest.mark.integration
@@ -91,14 +91,14 @@ def test_prism_does_the_same(tmp_path: Path, prism_endpoint: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "sentence"),
     [
-        (["--counts", "x.csv", "--streaming", "--runner", "PrismRunner"], "--streaming: a count is done when"),
+        (["--counts", "x.csv", "--streaming", "--runner", "PrismRunner"], "--streaming: counts are complete only when"),
         (["--counts", "a.txt"], "--counts would be written to a.txt, from which --text is read"),
     ],
 )
 def test_wrong_options_are_refused_in_a_sentence(
-    capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+    capsys: pytest.CaptureFixture[str], arguments: list[str], sentence: str
 ) -> None:
     assert run(["--text", "a.txt", "--dead_letters", "dead.jsonl", *arguments]) == 2
-    assert re.search(said, capsys.readouterr().err)
+    assert re.search(sentence, capsys.readouterr().err)

@@ -1,4 +1,4 @@
-"""The work_queue pipeline: programs and services as workers, by parameters alone."""
+"""The work_queue pipeline: programs and services as workers, by options alone."""
 
 import json
 import subprocess
@@ -23,7 +23,7 @@ ORDERS = [Message.of({"id": n, "name": f"customer {n}"}, key=b"%d" % n) for n in
 
 @pytest.fixture
 def queues(tmp_path: Path) -> Iterator[Callable[[str], str]]:
-    """URIs of topics in a database of this test's own, with orders in one of them."""
+    """URIs of topics in a database for this test, with orders in one of them."""
     topic = f"sqlite://{tmp_path}/queues.db?topic="
     writer = open_queue(topic + "orders").writer()
     writer.write(ORDERS)
@@ -55,7 +55,7 @@ def test_a_program_works_on_every_item_once(queues: Callable[[str], str]) -> Non
     assert content(queues("labels")) == labels
 
 
-def test_what_fails_is_a_dead_letter_with_the_programs_reason(queues: Callable[[str], str]) -> None:
+def test_a_failed_item_is_a_dead_letter_with_the_programs_error_output(queues: Callable[[str], str]) -> None:
     code = (
         "import json, os, sys; n = json.load(open(os.environ['WORK_ITEM_FILE']))['id']; sys.exit('no' if n == 3 else 0)"
     )
@@ -66,7 +66,7 @@ def test_what_fails_is_a_dead_letter_with_the_programs_reason(queues: Callable[[
     assert letter.error_message == f"{Path(sys.executable).name} ended with exit code 1: no"
 
 
-def test_a_service_works_on_every_item_under_its_own_key(queues: Callable[[str], str], service: Service) -> None:
+def test_a_service_gets_every_item_with_its_own_idempotency_key(queues: Callable[[str], str], service: Service) -> None:
     assert work_queue.run(arguments(queues, "--url", service.url)) == 0
     assert sorted(m.value or b"" for m in content(queues("labels"))) == [b"done " + (m.value or b"") for m in ORDERS]
     assert len({headers["Idempotency-Key"] for _, headers, _ in service.requests}) == 6
@@ -92,28 +92,31 @@ def test_finished_items_of_a_work_source_are_skipped_unless_forced(
     [
         ([], "give either --command 'PROGRAM ARGUMENTS' or --url"),
         (["--command", "true", "--url", "http://h/"], "give either --command"),
-        (["--command", "echo {a.b}"], "is not a placeholder"),
-        (["--command", "echo 'a"], "--command: \"echo 'a\" can't be divided into words: No closing quotation"),
-        (["--command", " "], "--command: ' ' names no program"),
-        (["--command", "no-such-program {path}"], "--command: there is no program 'no-such-program' here"),
-        (["--command", "true", "--token_from", "X"], "there is no --url to send the token to"),
-        (["--command", "true", "--force"], "--force: without --done nothing is skipped"),
-        (["--command", "true", "--workers", "-1"], "--workers: -1 is less than 0"),
+        (["--command", "echo {a.b}"], "Command: {a.b} in "),
+        (["--command", "echo 'a"], "--command: \"echo 'a\" can't be split into words: No closing quotation"),
+        (["--command", " "], "--command: ' ' does not name a program"),
+        (
+            ["--command", "no-such-program {path}"],
+            "--command: program 'no-such-program' not found on this machine; install it",
+        ),
+        (["--command", "true", "--token_from", "X"], "--url is missing, to which the token is sent; add --url"),
+        (["--command", "true", "--force"], "--force: without --done nothing is skipped; leave --force out or add"),
+        (["--command", "true", "--workers", "-1"], "--workers: -1 is less than 0; use 0 or more"),
         (["--command", "true", "--attempts", "0"], "attempts=0"),
         (["--url", "http://ann:pw@h/"], "the URL has a user name or password in it"),
-        (["--command", "true", "--input", "kafka://h:1/orders"], "names no group, under which is kept what was read"),
+        (["--command", "true", "--input", "kafka://h:1/orders"], "names no group, under which positions are kept"),
         (["--command", "true", "--input", "/a/*.csv", "--output", "/a/b.csv"], "--output would be written to /a/b.csv"),
-        (["--command", "true", "--output", "http://h/items"], "the work source http://h/items can only be read"),
-        (["--command", "true", "--input", "/v/*.mp4", *_STREAM], "--input: /v/*.mp4 can't be followed; take kafka://"),
+        (["--command", "true", "--output", "http://h/items"], "the queue http://h/items can only be read"),
+        (["--command", "true", "--input", "/v/*.mp4", *_STREAM], "--input: /v/*.mp4 can't be followed; use kafka://"),
     ],
 )
 def test_wrong_options_start_nothing(
     queues: Callable[[str], str], others: list[str], sentence: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert work_queue.run(arguments(queues, *others)) == 2
-    said = capfd.readouterr().err
-    assert sentence in said
-    assert said.count("\n") == 1
+    shown = capfd.readouterr().err
+    assert sentence in shown
+    assert shown.count("\n") == 1
 
 
 @pytest.mark.integration

@@ -46,7 +46,7 @@ def letter(number: int, said: str) -> Message:
 
 
 def window(minute: int, count: int, total: float, *values: float) -> dict[str, Any]:
-    """What telemetry_rollup tells of one, with the smallest and the largest value."""
+    """What telemetry_rollup writes about a window, with the smallest and the largest value."""
     begin, end = (f"2026-03-01T12:0{number}:00+00:00" for number in (minute, minute + 1))
     low, high = min(values), max(values)
     quantiles = {"p50": high, "p95": high, "p99": high}
@@ -110,7 +110,8 @@ CASES = {
             "confirmations&group=g": [],
         },
         "ReadSignups 4, ReadConfirmations 3, CheckSignups 4 3 1, CheckConfirmations 3 3, Gather 6 6, Match 6 6, "
-        "CopyConfirmed 2 2, OptedIn 2 1 1, ByChannel 1 1, Subscriptions 2 2, AskToVerify 3 3, SayWelcome 2 2, "
+        "CopyConfirmed 2 2, OptedIn 2 1 1, ByChannel 1 1, SubscribeMail 1 1, SubscribeText 1 1, Subscriptions 2 2, "
+        "ComposeText 1 1, AskToVerify 3 3, SayWelcome 2 2, "
         "WriteSubscriptions 2 2, WriteTexts 1 1, WritePending 2 2, DeadLetters/Park 1 1",
     ),
     "video_thumbnails": Case(
@@ -237,9 +238,9 @@ CASES = {
         {"texts/a.txt": b"The cat\nthe \xff dog\n", "texts/b.txt": b"a cat's CAT\n"},
         {
             "counts": [{"word": w, "count": n} for w, n in (("cat's", 1), ("a", 1), ("cat", 2), ("the", 1))],
-            "dead": [("Readable", 1, "'utf-8' codec can't decode byte 0xff in position 4: invalid start byte")],
+            "dead": [("Text", 1, "'utf-8' codec can't decode byte 0xff in position 4: invalid start byte")],
         },
-        "Read 3, Readable 3 2 1, Count 5 5, Write 4 4, DeadLetters/Park 1 1",
+        "Read 3, Text 3 2 1, Count 5 5, Write 4 4, DeadLetters/Park 1 1",
     ),
     "work_queue": Case(
         [

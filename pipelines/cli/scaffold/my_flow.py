@@ -1,9 +1,9 @@
-"""Items that are large enough, each with its label.
+"""Labels the items of a queue whose amount is large enough.
 
 ```
-input --> Large: of the least amount or more --> Label: a work queue --> output
-            |                                      |
-            +--------------------------------------+--> dead letters
+input --> Large: drop small amounts --> Label: a work queue --> output
+            |                             |
+            +-----------------------------+--> dead letters
 ```
 
     python my_flow.py \\
@@ -11,10 +11,11 @@ input --> Large: of the least amount or more --> Label: a work queue --> output
         --output 'sqlite:///data/queues.db?topic=labels' \\
         --dead_letters 'sqlite:///data/queues.db?topic=dead_letters'
 
-An item is JSON with an id and an amount; a queue is a URI, see --help. What can't be read or fails for the last time is
-in the dead letters, with the reason. A run reads what is new for its group, and commits it when all is written.
+An item is JSON with an id and an amount. A queue is a URI; see --help. Items that can't be read, or whose last attempt
+fails, are in the dead letters with the reason. A run reads the messages that are new for its group and commits them
+when all results are written.
 
-On runners with workers elsewhere (Flink, Dataflow) this file has to be in their image, as beam-patterns has.
+On runners with remote workers (Flink, Dataflow) this file has to be in their image, next to beam-patterns.
 """
 
 if __name__ == "__main__":  # Before any import, so that no function of this file is pickled from __main__.
@@ -23,6 +24,7 @@ if __name__ == "__main__":  # Before any import, so that no function of this fil
     run_as_module(__file__, package="")
 
 from collections.abc import Sequence
+from typing import Any
 
 import apache_beam as beam
 from apache_beam.pvalue import PCollection
@@ -34,7 +36,7 @@ from beam_patterns.transforms.queues import Message
 
 
 class MyFlowOptions(BetweenQueues):
-    """Items that are large enough, each with its label."""
+    """Labels the items of a queue whose amount is large enough."""
 
     input: str = option(
         "The queue of items: JSON with id and amount.",
@@ -42,16 +44,16 @@ class MyFlowOptions(BetweenQueues):
         type=source,
     )
     output: str = option("The queue of labels.", example="'sqlite:///data/queues.db?topic=labels'", type=queue)
-    least: int = option("Items of a smaller amount are dropped.", example="100", type=int, default=1)
+    least: int = option("Items with a smaller amount are dropped.", example="100", type=int, default=1)
 
     @property
     def writes(self) -> dict[str, str]:
-        """The queues that are written, by the name of the result."""
+        """The queues to write, by the name of the result."""
         return {"labels": self.output}
 
 
 class IsLarge:
-    """Whether an item counts.
+    """Whether an item has at least this amount.
 
     >>> IsLarge(10)({"id": "a", "amount": 12})
     True
@@ -60,13 +62,12 @@ class IsLarge:
     def __init__(self, least: int) -> None:
         self._least = least
 
-    def __call__(self, item: dict) -> bool:
-        """What a Filter asks, of the JSON in the message."""
-        return item["amount"] >= self._least
+    def __call__(self, item: dict[str, Any]) -> bool:
+        return bool(item["amount"] >= self._least)
 
 
 def label(message: Message) -> Message:
-    """The work on one item, in a process of its own: it may take its time, fail and be tried again.
+    """The label of an item. Runs in a process of its own, so it may be slow, fail and be retried.
 
     >>> label(Message(b'{"id": "a", "amount": 12}')).json()
     {'id': 'a', 'label': '12 of a'}
@@ -75,17 +76,18 @@ def label(message: Message) -> Message:
     return Message.of({"id": item["id"], "label": f"{item['amount']} of {item['id']}"}, key=message.key)
 
 
-def flow(items: PCollection, o: MyFlowOptions, dead: ErrorHandler) -> PCollection:
-    """The flow, without its queues."""
+def flow(items: PCollection[Message], o: MyFlowOptions, dead: ErrorHandler) -> PCollection[Message]:
+    """The graph without I/O: the labels."""
     large = items | "Large" >> Filter(IsLarge(o.least)).with_view(Message.json).with_error_handler(dead)
-    return large | "Label" >> WorkQueue(label, attempts=3, timeout=60).with_error_handler(dead)
+    labels: PCollection[Message] = large | "Label" >> WorkQueue(label, timeout=60).with_error_handler(dead)
+    return labels
 
 
 def build(p: beam.Pipeline, o: MyFlowOptions) -> Places:
-    """The flow between the queues that the options name, and where its results are."""
+    """The graph between the queues of the options; returns where the results are."""
     return between(p, o, flow)
 
 
 def run(argv: Sequence[str] | None = None) -> Ended:
-    """The whole pipeline from a command line; returns the exit code."""
+    """Runs the pipeline with the options of a command line; returns the exit code."""
     return launch(MyFlowOptions, build, argv)

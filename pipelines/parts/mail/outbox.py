@@ -1,4 +1,4 @@
-"""What an outbox promises: a mail, known by its Message-ID, is handed over once."""
+"""What an outbox promises: a mail, identified by its Message-ID, is delivered once."""
 
 import sqlite3
 from abc import ABC, abstractmethod
@@ -10,40 +10,43 @@ __all__ = ["Outbox", "RefusedError"]
 
 
 class RefusedError(Exception):
-    """A mail that this outbox will never deliver: a dead letter, with the reason."""
+    """This outbox will never deliver the mail, for the given reason: the message becomes a dead letter."""
 
 
 class Outbox(ABC):
-    """Delivers mails and remembers which, in a small SQLite file, so that a repeated run sends none again."""
+    """Delivers mails and records their ids in a small SQLite file, so that a repeated run sends none of them again."""
 
     def __init__(self, address: str, sent: Path) -> None:
         self._address, self._sent = address, sent
-        self._memory: sqlite3.Connection | None = None
+        self._record: sqlite3.Connection | None = None
 
     def __str__(self) -> str:
         return self._address
 
     def open(self) -> None:
-        """Connects; before the first mail, on the worker."""
+        """Connects. The first `send` does so too, on the worker, so that a run without mails needs no server."""
         self._sent.parent.mkdir(parents=True, exist_ok=True)
-        # Used by one thread at a time, but a runner may close from another.
-        self._memory = sqlite3.connect(self._sent, timeout=60, isolation_level=None, check_same_thread=False)
-        self._memory.execute("PRAGMA journal_mode = WAL")
-        # Each mail is remembered before the next is sent; NORMAL survives a kill of the process at any moment.
-        self._memory.execute("PRAGMA synchronous = NORMAL")
-        self._memory.execute("CREATE TABLE IF NOT EXISTS sent (id TEXT PRIMARY KEY) WITHOUT ROWID")
+        # Used by one thread at a time, but a runner may close it from another thread.
+        self._record = sqlite3.connect(self._sent, timeout=60, isolation_level=None, check_same_thread=False)
+        self._record.execute("PRAGMA journal_mode = WAL")
+        # Each mail is recorded before the next is sent; NORMAL survives a kill of the process at any moment.
+        self._record.execute("PRAGMA synchronous = NORMAL")
+        self._record.execute("CREATE TABLE IF NOT EXISTS sent (id TEXT PRIMARY KEY) WITHOUT ROWID")
 
     def send(self, mail: EmailMessage) -> bool:
-        """Takes a mail; False if it had been delivered before. Raises RefusedError, QueueError if nothing goes."""
+        """Delivers a mail, at the latest in `flush`; returns False if it was delivered before.
+
+        Raises RefusedError for this mail, and QueueError if the outbox can't deliver any mail.
+        """
         found = self._opened.execute("SELECT 1 FROM sent WHERE id = ?", (mail["Message-ID"],)).fetchone()
-        return found is None and self._take(mail)
+        return found is None and self._deliver(mail)
 
     @abstractmethod
-    def _take(self, mail: EmailMessage) -> bool:
-        """Delivers a mail, at the latest in `flush`; False if this outbox sees that it has been there."""
+    def _deliver(self, mail: EmailMessage) -> bool:
+        """Delivers a mail, at the latest in `flush`; returns False if this outbox already has it."""
 
     def flush(self) -> None:
-        """Returns when all mails taken are where they belong."""
+        """Returns when all mails are delivered."""
         return
 
     def _remember(self, ids: Iterable[str]) -> None:
@@ -53,11 +56,13 @@ class Outbox(ABC):
 
     @property
     def _opened(self) -> sqlite3.Connection:
-        assert self._memory is not None, "an outbox is opened first"
-        return self._memory
+        if self._record is None:
+            self.open()
+        assert self._record is not None
+        return self._record
 
     def close(self) -> None:
-        """Ends the connection."""
-        if self._memory is not None:
-            self._memory.close()
-            self._memory = None
+        """Closes the connection."""
+        if self._record is not None:
+            self._record.close()
+            self._record = None

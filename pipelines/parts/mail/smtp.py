@@ -1,9 +1,10 @@
-"""A real mail server."""
+"""Delivery by a mail server."""
 
 import os
 import smtplib
 import ssl
 import time
+from contextlib import suppress
 from email.message import EmailMessage
 from pathlib import Path
 
@@ -21,9 +22,9 @@ _USER, _PASSWORD = "BEAM_PATTERNS_SMTP_USER", "BEAM_PATTERNS_SMTP_PASSWORD"
 class SmtpOutbox(Outbox):
     """Sends by SMTP over one connection, with STARTTLS where the server offers it.
 
-    A user name and password are taken from the environment, BEAM_PATTERNS_SMTP_USER and BEAM_PATTERNS_SMTP_PASSWORD,
-    and only sent encrypted. What the server has accepted is remembered; a kill between its answer and that costs one
-    mail a second delivery, with the same Message-ID.
+    The user name and password come from the environment variables BEAM_PATTERNS_SMTP_USER and
+    BEAM_PATTERNS_SMTP_PASSWORD, and are only sent encrypted. A mail is recorded when the server has accepted it; a kill
+    between the two delivers this one mail twice, with the same Message-ID.
     """
 
     _server: smtplib.SMTP | None = None
@@ -32,22 +33,22 @@ class SmtpOutbox(Outbox):
         super().__init__(f"smtp://{host}:{port}", sent)
         self._host, self._port = host, port
 
-    def _take(self, mail: EmailMessage) -> bool:
+    def _deliver(self, mail: EmailMessage) -> bool:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 self._connected().send_message(mail)
                 self._remember([mail["Message-ID"]])
                 return True
             except (smtplib.SMTPRecipientsRefused, smtplib.SMTPDataError) as error:
-                code, said = _answer(error)
+                code, reason = _answer(error)
                 if code >= 500 or attempt == _ATTEMPTS:
-                    raise RefusedError(f"{self} refused {mail['To']}: {code} {said}") from error
+                    raise RefusedError(f"{self} refused {mail['To']}: {code} {reason}") from error
             except smtplib.SMTPNotSupportedError as error:
                 raise RefusedError(f"{self} can't deliver to {mail['To']}: {error}") from error
             except (smtplib.SMTPException, OSError) as error:
                 self._disconnect()
                 if attempt == _ATTEMPTS or isinstance(error, smtplib.SMTPAuthenticationError | ssl.SSLError):
-                    raise QueueError(f"the mail server {self} can't be used: {_said(error)}") from error
+                    raise QueueError(f"can't use the mail server {self}: {_reason(error)}") from error
             time.sleep(0.5 * 2**attempt)
         raise AssertionError("every attempt returns or raises")
 
@@ -68,31 +69,29 @@ class SmtpOutbox(Outbox):
             self._server = None
 
     def close(self) -> None:
-        """Takes leave of the server."""
+        """Closes the connection to the server."""
         if self._server is not None:
-            try:
+            with suppress(smtplib.SMTPException, OSError):  # The server has accepted all mails and may close first.
                 self._server.quit()
-            except (smtplib.SMTPException, OSError):  # All mails have been accepted; it may go first.
-                self._disconnect()
-            self._server = None
+        self._disconnect()
         super().close()
 
 
 def _log_in(server: smtplib.SMTP) -> None:
     if not isinstance(server.sock, ssl.SSLSocket):
-        raise ssl.SSLError(f"{_USER} is set, but the server offers no STARTTLS, and a password is only sent encrypted")
+        raise ssl.SSLError(f"{_USER} is set, but the server offers no STARTTLS, and passwords are only sent encrypted")
     server.login(os.environ[_USER], os.environ.get(_PASSWORD, ""))
 
 
 def _answer(error: Exception) -> tuple[int, str]:
     if isinstance(error, smtplib.SMTPRecipientsRefused):
-        code, said = next(iter(error.recipients.values()))
+        code, reason = next(iter(error.recipients.values()))
     else:
-        code, said = error.smtp_code, error.smtp_error  # type: ignore[attr-defined]
-    return code, said.decode("utf-8", "replace") if isinstance(said, bytes) else said
+        code, reason = error.smtp_code, error.smtp_error  # type: ignore[attr-defined]
+    return code, reason.decode("utf-8", "replace") if isinstance(reason, bytes) else reason
 
 
-def _said(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     if isinstance(error, smtplib.SMTPResponseException):
         return "{} {}".format(*_answer(error))
     return str(getattr(error, "strerror", None) or error) or type(error).__name__

@@ -1,1 +1,1 @@
-"""The parts of replay_dead_letters: what is chosen, where it goes, what is said about it."""
+"""The parts of replay_dead_letters: which letters are sent back, to which queue, and the summary."""

@@ -1,44 +1,48 @@
-"""A dead letter, as replay sees it: its identity, how often it was sent back, what a condition can ask of it."""
+"""A dead letter as replay sees it: its identity, its number of replays, its fields for a condition."""
 
-from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from beam_patterns.pipelines import Expression
 from beam_patterns.transforms import DeadLetter
 from beam_patterns.transforms.queues import MESSAGE_ID, Message
 
-__all__ = ["REPLAYS", "VARIABLES", "entry_queue", "identity", "replays", "sent_back", "unaskable", "values"]
+__all__ = ["REPLAYS", "entry_queue", "fields", "identity", "letter_condition", "replays", "sent_back"]
 
-#: The attribute that counts how often a message was sent back. It stays with the message, so that a dead letter made
-#: of it later tells.
+#: The attribute that counts how often a message was sent back. It stays with the message, and so with its later
+#: dead letters.
 REPLAYS = "beam_patterns.replays"
-#: What `--where` can ask: the record's fields, bytes as text, times as timestamps; and two that follow from them.
-VARIABLES = {
-    "payload": "STRING",
-    "key": "STRING",
-    "attributes": "MAP",
-    "source": "STRING",
-    "event_time": "DYN",
-    "step": "STRING",
-    "attempts": "INT",
-    "first_failed_at": "TIMESTAMP",
-    "last_failed_at": "TIMESTAMP",
-    "error_type": "STRING",
-    "error_message": "STRING",
-    "traceback": "STRING",
-    "fingerprint": "STRING",
-    "pipeline": "STRING",
-    "version": "INT",
-    "queue": "STRING",
-    "replays": "INT",
+#: Types of the fields for `--where`: those of the record, with text for bytes and times for seconds, and two more.
+_FIELDS: dict[str, Any] = {
+    "payload": str,
+    "key": str,
+    "attributes": dict[str, str],
+    "source": str,
+    "event_time": Any,  # A time, or none.
+    "step": str,
+    "attempts": int,
+    "first_failed_at": datetime,
+    "last_failed_at": datetime,
+    "error_type": str,
+    "error_message": str,
+    "traceback": str,
+    "fingerprint": str,
+    "pipeline": str,
+    "version": int,
+    "queue": str,
+    "replays": int,
 }
 
 
-def values(letter: DeadLetter) -> dict[str, Any]:
-    """The record for a condition."""
-    fields = letter._asdict()
+def letter_condition(text: str) -> Expression | None:
+    """The type of an option that is a condition on letters; None for an empty text."""
+    return Expression(text, _FIELDS) if text else None
+
+
+def fields(letter: DeadLetter) -> dict[str, Any]:
+    """The letter's fields by name, for a condition."""
     return {
-        **fields,
+        **letter._asdict(),
         "payload": _text(letter.payload),
         "key": _text(letter.key),
         "attributes": {name: _text(value) for name, value in letter.attributes},
@@ -50,31 +54,15 @@ def values(letter: DeadLetter) -> dict[str, Any]:
     }
 
 
-def unaskable(values: Mapping[str, Any], asked: Iterable[str]) -> str:
-    """The first of these fields that a condition would not see whole, for CEL ends text at U+0000; empty if none.
-
-    >>> unaskable({"payload": "a\\0b", "attributes": {"lang": "en"}}, ["attributes", "payload"])
-    'payload'
-    """
-    return next((name for name in sorted(asked) if any("\0" in text for text in _texts(values[name]))), "")
-
-
-def _texts(value: Any) -> Iterable[str]:
-    if isinstance(value, dict):
-        return (*value, *value.values())
-    return (value,) if isinstance(value, str) else ()
-
-
 def replays(letter: DeadLetter) -> int:
-    """How often this item was sent back before it failed once more."""
-    said = dict(letter.attributes).get(REPLAYS, b"0")
-    return int(said) if said.isdigit() else 0
+    """How often the item had been sent back before this failure."""
+    count = dict(letter.attributes).get(REPLAYS, b"0")
+    return int(count) if count.isdigit() else 0
 
 
 def entry_queue(letter: DeadLetter) -> str:
-    """The name of the queue where the item entered; empty if it was made in the pipeline.
+    """The name of the item's source queue; empty if the item was created in the pipeline.
 
-    >>> from beam_patterns.transforms.queues import Message
     >>> letter = DeadLetter.of(Message(b"", source=("/data/in.jsonl", 0, 17)), ValueError(), step="Decode")
     >>> entry_queue(letter)
     '/data/in.jsonl'
@@ -84,13 +72,13 @@ def entry_queue(letter: DeadLetter) -> str:
 
 
 def identity(letter: DeadLetter) -> str:
-    """The id by which an item is known through all its replays; empty if nothing identifies it."""
-    known = letter.source or MESSAGE_ID in dict(letter.attributes)
-    return (_original(letter).attribute(MESSAGE_ID) or b"").decode("utf-8", "replace") if known else ""
+    """The item's id, the same through all its replays; empty if nothing identifies it."""
+    is_known = letter.source or MESSAGE_ID in dict(letter.attributes)
+    return _text(_original(letter).attribute(MESSAGE_ID)) if is_known else ""
 
 
 def sent_back(letter: DeadLetter) -> Message:
-    """The original message, with one replay more.
+    """The original message, with one more replay.
 
     >>> letter = DeadLetter.of(Message(b"x", source=("orders", 0, 7)), ValueError("no"), step="Decode")
     >>> sent_back(letter).attributes
@@ -100,7 +88,7 @@ def sent_back(letter: DeadLetter) -> Message:
 
 
 def _original(letter: DeadLetter) -> Message:
-    # A message read at the source's place would get this very id wherever it is written.
+    # A message that is read at the source's position gets this id, wherever it is written.
     place: Any = (letter.source,) if letter.source else None
     return Message(letter.payload, letter.key, letter.attributes, letter.event_time, place).with_id()
 

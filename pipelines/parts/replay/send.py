@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from operator import itemgetter
+from typing import NamedTuple
 
 import apache_beam as beam
 from apache_beam.pvalue import PCollection
@@ -10,20 +11,20 @@ from apache_beam.typehints import Tuple
 
 from beam_patterns.transforms import DeadLetter
 from beam_patterns.transforms.extend import RecordCoder, step_counters
-from beam_patterns.transforms.queues import QueueError, Writer, open_queue
+from beam_patterns.transforms.queues import MESSAGE_ID, QueueError, Writer, open_queue
 
 from .letters import identity, replays, sent_back
 from .target import Target
 
-__all__ = ["SendBack", "SendSlowly", "Sent"]
+__all__ = ["JournalEntry", "SendBack"]
 
-#: With a rate, what was sent becomes visible so many times a second.
-_TICKS = 10
+#: Number of flushes per second if there is a rate.
+_FLUSHES = 10
 
 
 @RecordCoder.register
-class Sent(NamedTuple):
-    """A line of the journal: which item went where, and when."""
+class JournalEntry(NamedTuple):
+    """A line of the journal: which item was sent where, and when."""
 
     message_id: str
     failed_at: float
@@ -35,74 +36,56 @@ class Sent(NamedTuple):
 
 
 class SendBack(beam.PTransform):
-    """Letters to where their items entered, as the messages they were; `Sent` when they are durable.
+    """Sends items back to their source queues, as the messages they were. Returns a JournalEntry for each durable one.
 
-    Not WriteToQueue: the queue is the letter's own.
+    Not WriteToQueue, because each letter has its own queue.
+
+    Args:
+        to: the queues.
+        rate: number of items per second, sent by one worker; 0: as fast as possible, by all workers.
     """
 
-    def __init__(self, to: Target) -> None:
-        super().__init__()
-        self._to = to
-
-    def expand(self, letters: PCollection) -> PCollection:
-        return letters | "Send" >> beam.ParDo(_Send(self._to, None, "SendBack")).with_output_types(Sent)
-
-
-class SendSlowly(beam.PTransform):
-    """The same by one worker, so many items a second."""
-
-    def __init__(self, to: Target, rate: float) -> None:
+    def __init__(self, to: Target, rate: float = 0.0) -> None:
         super().__init__()
         self._to, self._rate = to, rate
 
     def expand(self, letters: PCollection) -> PCollection:
-        return (
-            letters
-            | "Pair" >> beam.Map(_pair).with_output_types(Tuple[int, DeadLetter])
-            | "InOne" >> beam.GroupByKey()
-            | "Values" >> beam.FlatMap(_values).with_output_types(DeadLetter)
-            | "Send" >> beam.ParDo(_Send(self._to, self._rate, "SendSlowly")).with_output_types(Sent)
-        )
+        if self._rate:
+            letters = (
+                letters
+                | "Pair" >> beam.Map(_pair).with_output_types(Tuple[int, DeadLetter])
+                | "InOne" >> beam.GroupByKey()
+                | "Values" >> beam.FlatMap(itemgetter(1)).with_output_types(DeadLetter)
+            )
+        return letters | "Send" >> beam.ParDo(_Send(self._to, self._rate)).with_output_types(JournalEntry)
 
 
 def _pair(letter: DeadLetter) -> tuple[int, DeadLetter]:
     return 0, letter
 
 
-def _values(group: Any) -> Any:
-    return group[1]
-
-
 class _Send(beam.DoFn):
-    def __init__(self, to: Target, rate: float | None, counted_as: str) -> None:
-        self._counted_as = counted_as
+    def __init__(self, to: Target, rate: float) -> None:
         self._to, self._rate = to, rate
 
     def setup(self) -> None:
         self._writers = dict[str, Writer]()
 
     def start_bundle(self) -> None:
-        self._in, self._out = step_counters(self._counted_as, ("in", "out"))
+        self._in, self._out = step_counters("SendBack", ("in", "out"))
         self._started, self._sent = time.monotonic(), 0
 
-    def process(self, letter: DeadLetter) -> Iterator[Sent]:
+    def process(self, letter: DeadLetter) -> Iterator[JournalEntry]:
         self._in.inc()
         uri = self._to.of(letter) or ""
         self._writer(uri).write([sent_back(letter)])
         self._sent += 1
         if self._rate:
-            self._pace(self._rate)
+            self._pace()
         self._out.inc()
-        # Said before it is durable, but nobody hears it unless this bundle ends well.
-        yield Sent(
-            identity(letter),
-            letter.last_failed_at,
-            letter.fingerprint,
-            letter.step,
-            replays(letter) + 1,
-            uri,
-            time.time(),
-        )
+        # Emitted before the flush: downstream sees it only if the bundle commits.
+        item, failure = identity(letter), (letter.last_failed_at, letter.fingerprint, letter.step)
+        yield JournalEntry(item, *failure, replays(letter) + 1, uri, time.time())
 
     def finish_bundle(self) -> None:
         self._flush()
@@ -117,13 +100,13 @@ class _Send(beam.DoFn):
             self._writers[uri] = open_queue(uri).writer()
         return self._writers[uri]
 
-    def _pace(self, rate: float) -> None:
-        if self._sent % max(1, int(rate / _TICKS)) == 0:
+    def _pace(self) -> None:
+        if self._sent % max(1, int(self._rate / _FLUSHES)) == 0:
             self._flush()
-            time.sleep(max(0.0, self._started + self._sent / rate - time.monotonic()))
+            time.sleep(max(0.0, self._started + self._sent / self._rate - time.monotonic()))
 
     def _flush(self) -> None:
         for uri, writer in self._writers.items():
             for message, error in writer.flush():
-                named: Any = message.attribute("message_id")
-                raise QueueError(f"{uri} refuses the item {named.decode('utf-8', 'replace')}: {error}; see --where")
+                name = (message.attribute(MESSAGE_ID) or b"").decode("utf-8", "replace")
+                raise QueueError(f"{uri} rejected the item {name}: {error}; leave it out with --where")

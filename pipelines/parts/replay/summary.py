@@ -1,54 +1,30 @@
-"""What lies in a dead-letter queue, by fingerprint."""
+"""The summary of a dead-letter queue: a line per kind of failure."""
 
 import logging
 from collections import Counter
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Sequence
 
-from .choose import REFUSED, SEND, Chosen, Facts
+from .verdicts import REFUSED, SEND, LetterFacts, Verdicts
 
-__all__ = ["Kind", "kinds", "say"]
+__all__ = ["log_summary"]
 
 _LOG = logging.getLogger(__name__)
 
 
-class Kind(NamedTuple):
-    """Failures of one kind."""
-
-    fingerprint: str
-    letters: int
-    chosen: int
-    refused: int
-    failed_again: int
-    what: str
-
-
-def kinds(facts: Iterable[Facts], chosen: Chosen) -> list[Kind]:
-    """The most frequent first."""
-    groups: dict[str, list[Facts]] = {}
+def log_summary(facts: Sequence[LetterFacts], verdicts: Verdicts, journal: Sequence[tuple[str, float]]) -> None:
+    """Logs a line per kind of failure, most frequent first, and how many items of the journal are resolved."""
+    _LOG.info("%-16s %9s %9s %9s %13s  %s", "fingerprint", "letters", "chosen", "refused", "failed again", "what")
+    groups: dict[str, list[LetterFacts]] = {}
     for one in facts:
         if one.fingerprint:
             groups.setdefault(one.fingerprint, []).append(one)
-    found = [_kind(fingerprint, group, chosen) for fingerprint, group in groups.items()]
-    return sorted(found, key=lambda kind: (-kind.letters, kind.fingerprint))
-
-
-def _kind(fingerprint: str, group: list[Facts], chosen: Chosen) -> Kind:
-    verdicts = [chosen.verdicts.get(one.place) for one in group]
-    again = sum(one.replays > 0 for one in group)
-    return Kind(fingerprint, len(group), verdicts.count(SEND), verdicts.count(REFUSED), again, min(group).what)
-
-
-def say(facts: Iterable[Facts], chosen: Chosen, before: Iterable[tuple[str, float]]) -> None:
-    """A line per kind, and what became of the items that the journal knows."""
-    facts = list(facts)
-    found = kinds(facts, chosen)
-    _LOG.info("%-16s %9s %9s %9s %13s  %s", "fingerprint", "letters", "chosen", "refused", "failed again", "what")
-    for kind in found:
-        _LOG.info("%-16s %9d %9d %9d %13d  %s", *kind)
+    for fingerprint, group in sorted(groups.items(), key=lambda pair: (-len(pair[1]), pair[0])):
+        found = [verdicts.by_place.get(one.place) for one in group]
+        numbers = len(group), found.count(SEND), found.count(REFUSED), sum(one.replays > 0 for one in group)
+        _LOG.info("%-16s %9d %9d %9d %13d  %s", fingerprint, *numbers, min(group).failure)
     for obstacle, number in Counter(one.obstacle for one in facts if one.obstacle).items():
-        _LOG.warning("%d stay: %s", number, obstacle)
-    sent = {identity for identity, _ in before}
+        _LOG.warning("%d kept: %s", number, obstacle)
+    sent = {identity for identity, _ in journal}
     failed_again = sent & {one.identity for one in facts if one.replays}
     if sent:
         resolved = len(sent) - len(failed_again)

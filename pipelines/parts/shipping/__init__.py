@@ -1,1 +1,1 @@
-"""Orders, what customers read of them, and how it reaches them: plain functions, without Beam."""
+"""The parts of shipping_notifications: orders, the notices that customers receive, their delivery. No Beam in here."""

@@ -1,17 +1,14 @@
-"""What customers read when their order is on its way."""
+"""The notices that customers receive when their order is on its way."""
 
-from datetime import UTC, datetime
-from email.headerregistry import Address
 from email.message import EmailMessage
-from email.utils import format_datetime
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from beam_patterns.pipelines.parts.signup.records import email_address, fields_of, phone_number
-from beam_patterns.pipelines.parts.signup.texts import sender_address
+from beam_patterns.pipelines.parts.fields import email_address, fields_of, line, phone_number
+from beam_patterns.pipelines.parts.mail import new_mail
 from beam_patterns.transforms.queues import MESSAGE_ID, Message
 
-from .orders import EMAIL, TEXT, line, notice_id, order_id
+from .orders import EMAIL, SMS, notice_id, order_id
 
 __all__ = ["Notices"]
 
@@ -25,36 +22,28 @@ your order {order} is on its way with {carrier}.
 
 
 class Notices(NamedTuple):
-    """All texts, with what is the same in each of them."""
+    """All notices, with what they have in common."""
 
     sender: str
-    """Who writes, such as: Example Shop <hello@shop.example>."""
+    """The sender, such as: Example Shop <hello@shop.example>."""
     site: str
-    """Where links lead, such as: https://shop.example."""
+    """The site that links lead to, such as: https://shop.example."""
 
     def mail(self, order: Message) -> EmailMessage:
-        """For a customer who chose mails."""
+        """The mail for a customer who chose mails."""
         data = fields_of(order)
-        to, words = email_address(data), self._words(order, data)
-        mail = EmailMessage()
-        mail["From"] = self.sender
-        # A name that is an encoded word would be decoded, with the line breaks in it: nobody's name can add a header.
-        mail["To"] = Address("" if "=?" in words["name"] else words["name"], addr_spec=to)
-        mail["Subject"] = f"Your order {words['order']} is on its way"
-        mail["Date"] = format_datetime(datetime.now(UTC))
-        mail["Message-ID"] = f"<{notice_id(EMAIL, order)}@{sender_address(self.sender).rpartition('@')[2]}>"
-        mail["Auto-Submitted"] = "auto-generated"
-        mail.set_content(_MAIL.format(**words), cte="quoted-printable")
-        return mail
+        address, words = email_address(data), self._words(order, data)
+        subject = f"Your order {words['order']} is on its way"
+        return new_mail(self.sender, words["name"], address, subject, notice_id(EMAIL, order), _MAIL.format(**words))
 
     def text(self, order: Message) -> Message:
-        """For a customer who chose text messages, as their provider wants it; its id is made of the order's number."""
+        """The request to the provider of text messages; its id is derived from the order's number."""
         data = fields_of(order)
         words = self._words(order, data)
-        said = f"Your order {words['order']} is on its way with {words['carrier']}. {words['link']}"
-        told = {"order_id": words["order"], "to": phone_number(data), "text": said}
-        key = notice_id(TEXT, order).encode()
-        return Message.of(told, key=order_id(order).encode()).with_attributes(**{MESSAGE_ID: key})
+        text = f"Your order {words['order']} is on its way with {words['carrier']}. {words['link']}"
+        request = {"order_id": words["order"], "to": phone_number(data), "text": text}
+        message = Message.of(request, key=words["order"].encode())
+        return message.with_attributes(**{MESSAGE_ID: notice_id(SMS, order).encode()})
 
     def _words(self, order: Message, data: dict[str, Any]) -> dict[str, str]:
         number = order_id(order)

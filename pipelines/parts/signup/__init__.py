@@ -1,1 +1,1 @@
-"""What new_user_signup is made of: its records, the match of sign-ups with confirmations, the texts of its mails."""
+"""The parts of new_user_signup: its records, the match of sign-ups with confirmations, its texts."""

@@ -1,4 +1,4 @@
-"""Sign-ups meet their confirmations."""
+"""Sign-ups are matched with their confirmations, in a run or in a stream."""
 
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
@@ -7,48 +7,51 @@ from typing import Any, NamedTuple
 import apache_beam as beam
 from apache_beam.metrics import Metrics
 from apache_beam.pvalue import PCollection, TaggedOutput
+from apache_beam.transforms.window import TimestampedValue
 
+from beam_patterns.transforms import Join, Joined, Splitter
+from beam_patterns.transforms.extend import GuardedPattern
 from beam_patterns.transforms.queues import Message
 
 from .records import CONFIRMATION, SIGNUP, Event
 
-__all__ = ["Match", "Matched"]
+__all__ = ["Match", "MatchStream", "Matched"]
 
 
 class Matched(NamedTuple):
-    """What becomes of the users of one run."""
+    """The users of one run."""
 
     new: PCollection
     """Users whose sign-up came in this run; the outbox knows whether they have had their mail."""
     confirmed: PCollection
-    """Sign-ups whose confirmation is here."""
+    """Sign-ups with a confirmation."""
     pending: PCollection
-    """Sign-ups without confirmation and confirmations without sign-up: to wait for the next run."""
+    """Sign-ups without a confirmation and confirmations without a sign-up, for the next run."""
     expired: PCollection
-    """What has waited too long."""
+    """Records that have waited too long."""
 
 
 class Match(beam.PTransform):
-    """Joins each sign-up with its confirmation by user id; what finds no partner waits, and expires in the end.
+    """Joins each sign-up with its confirmation by user id; a record without a partner waits, and finally expires.
 
     ```
-    sign-ups ------+                +--> new:       to be asked for a confirmation
+    sign-ups ------+                +--> new:       users who get a verification mail
     confirmations -+--> Match ------+--> confirmed
     pending -------+    by user id  +--> pending:   for the next run
                                     +--> expired
     ```
 
-    Of several sign-ups of one user the earliest counts, of several confirmations too; the others are counted as
-    duplicates. One that has waited wins over a new one, so a run that is repeated after a kill changes nothing.
+    Of several sign-ups of one user the earliest counts, and so with confirmations; the others are counted as
+    duplicates. A pending record wins over a new one, so a run that is repeated after a kill changes nothing.
 
     Args:
         now: the time of this run, seconds since the epoch.
         expire_after: how long a record may wait.
 
     In: PCollection[Event].
-    Out: Matched, four PCollection[Message], each message as it came in (those that wait are marked).
+    Out: Matched, four PCollection[Message], each message unchanged (pending and expired ones have two more attributes).
     Streaming: bounded input only; a group is complete when the run has read everything.
-    Failure: none, records are checked before.
+    Failure: none, records are checked upstream.
     Source: Burns, Designing Distributed Systems, chapter 12 (join), and the hands-on of chapter 11.
     """
 
@@ -56,8 +59,8 @@ class Match(beam.PTransform):
         super().__init__()
         self._oldest = now - expire_after.total_seconds()
 
-    def expand(self, events: PCollection) -> Any:  # Beam has no word for several outputs in a type hint.
-        """One group per user."""
+    def expand(self, events: PCollection) -> Any:  # Beam has no type hint for several outputs.
+        """The four streams."""
         outputs = (
             events
             | "Key" >> beam.Map(_by_user).with_output_types(tuple[str, Event])
@@ -69,8 +72,38 @@ class Match(beam.PTransform):
         return Matched(*(outputs[name] for name in Matched._fields))
 
 
-def _by_user(event: Event) -> tuple[str, Event]:
-    return event.user_id, event
+class MatchStream(GuardedPattern[Any, Any]):
+    """Joins each sign-up with its confirmation as soon as both are there; a record without a partner expires.
+
+    Args:
+        expire_after: how long a record may wait, in event time.
+
+    In: a pair of PCollection[Event], sign-ups and confirmations.
+    Out: a pair of PCollection[Message]: sign-ups whose confirmation has come, and records that have waited too long,
+    with the attributes of pending records.
+    Streaming: a record's time is its message's own; the runner's state holds it until its partner comes, and the user
+    for as long again, so that a repetition is not taken for a new user.
+    Failure: a record that comes after its partner has expired goes to the error handler as a DeadLetter.
+    Source: Burns, Designing Distributed Systems, chapter 12 (join), and the hands-on of chapter 11.
+    """
+
+    def __init__(self, expire_after: timedelta) -> None:
+        super().__init__()
+        self._seconds = expire_after.total_seconds()
+
+    def expand(self, inputs: Any) -> Any:
+        """The two streams."""
+        events = {
+            kind: stream | f"At {kind}" >> beam.Map(_at_its_time).with_output_types(Event)
+            for kind, stream in zip((SIGNUP, CONFIRMATION), inputs, strict=True)
+        }
+        join = Join(key=_user_id).with_deadline(self._seconds).with_partial_groups()
+        users = events | "Join" >> join.with_error_handler(self._handler)
+        split = users | "Complete" >> Splitter(confirmed=_is_complete)
+        return (
+            split.confirmed | "Confirmed" >> beam.Map(_signup).with_output_types(Message),
+            split.otherwise | "Expired" >> beam.Map(_alone).with_output_types(Message),
+        )
 
 
 class _Decide(beam.DoFn):
@@ -88,17 +121,15 @@ class _Decide(beam.DoFn):
         self._count("in", len(events))
         self._count("out", len(used))
         self._count("duplicates", len(events) - len(used))
-        # Also if it waits already: a run may have been killed after it had noted that, but before it wrote the mail.
-        if signup and not all(event.known for event in signups):
+        # A pending sign-up that comes again too: a run may have been killed after it had written the pending record,
+        # but before the mail.
+        if signup and not all(event.was_pending for event in signups):
             yield self._to("new", signup.message)
         if signup and confirmation:
             yield self._to("confirmed", signup.message)
             return
         (alone,) = used
-        if alone.first_seen < self._oldest:
-            yield self._to("expired", alone.to_wait())
-        else:
-            yield self._to("pending", alone.to_wait())
+        yield self._to("expired" if alone.first_seen < self._oldest else "pending", alone.pending_message())
 
     def _to(self, name: str, message: Message) -> TaggedOutput:
         self._count(name, 1)
@@ -109,5 +140,33 @@ class _Decide(beam.DoFn):
 
 
 def _earliest(events: Iterable[Event]) -> Event | None:
-    """The one seen first; among those of one run an order that is the same however often it is repeated."""
-    return min(events, key=lambda e: (not e.known, e.first_seen, e.message.source or (), e.message.value), default=None)
+    """The event that was seen first; among those of one run in an order that is the same in every repetition."""
+    return min(
+        events, key=lambda e: (not e.was_pending, e.first_seen, e.message.source or (), e.message.value), default=None
+    )
+
+
+def _at_its_time(event: Event, timestamp: Any = beam.DoFn.TimestampParam) -> Any:
+    """The event with its own time; all messages of a batch have the batch's time, which is the earliest."""
+    return TimestampedValue(event, max(float(timestamp), event.first_seen))
+
+
+def _by_user(event: Event) -> tuple[str, Event]:
+    return event.user_id, event
+
+
+def _user_id(event: Event) -> str:
+    return event.user_id
+
+
+def _is_complete(user: Joined) -> bool:
+    return not user.missing
+
+
+def _signup(user: Joined) -> Message:
+    return user.parts[SIGNUP].message
+
+
+def _alone(user: Joined) -> Message:
+    (event,) = user.parts.values()
+    return event.pending_message()

@@ -1,18 +1,15 @@
-"""What new users read: mails and text messages."""
+"""What new users receive: mails, subscriptions and text messages."""
 
-from datetime import UTC, datetime
-from email.headerregistry import Address
 from email.message import EmailMessage
-from email.utils import format_datetime, parseaddr
 from hashlib import blake2b
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
+from beam_patterns.pipelines.parts.fields import email_address, fields_of, identifier, phone_number
+from beam_patterns.pipelines.parts.mail.compose import new_mail
 from beam_patterns.transforms.queues import Message
 
-from .records import email_address, fields_of, phone_number, user_id
-
-__all__ = ["Texts", "sender_address"]
+__all__ = ["Texts", "by_mail", "by_text_message"]
 
 _VERIFICATION = """\
 Hello {name},
@@ -38,79 +35,60 @@ You chose to get our news by mail. To end that: {unsubscribe}
 
 
 class Texts(NamedTuple):
-    """All texts, with what is the same in each of them."""
+    """All texts, with what they have in common."""
 
     sender: str
-    """Who writes, such as: Example Shop <hello@shop.example>."""
+    """The sender, such as: Example Shop <hello@shop.example>."""
     site: str
-    """Where links lead, such as: https://shop.example."""
+    """The site that links lead to, such as: https://shop.example."""
 
     def verification(self, message: Message) -> EmailMessage:
-        """Asks a new user for a confirmation."""
-        mail, places = self._mail(message, "verification", "Please confirm your address")
-        mail.set_content(_VERIFICATION.format(**places), cte="quoted-printable")
-        return mail
+        """The mail that asks a new user to confirm the address."""
+        return self._mail(message, "verification", "Please confirm your address", _VERIFICATION)
 
     def welcome(self, message: Message) -> EmailMessage:
-        """Greets a confirmed user; who opted in to mails learns how to opt out (RFC 2369, RFC 8058)."""
-        mail, places = self._mail(message, "welcome", "Welcome")
-        text = _WELCOME
-        if fields_of(message)["email_opt_in"]:
-            text += _NEWS
-            mail["List-Unsubscribe"] = f"<{places['unsubscribe']}>"
-            mail["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
-        mail.set_content(text.format(**places), cte="quoted-printable")
+        """The mail that welcomes a confirmed user; users of news by mail learn how to opt out (RFC 2369, RFC 8058)."""
+        data = fields_of(message)
+        if not data["email_opt_in"]:
+            return self._mail(message, "welcome", "Welcome", _WELCOME)
+        mail = self._mail(message, "welcome", "Welcome", _WELCOME + _NEWS)
+        mail["List-Unsubscribe"] = f"<{self._unsubscribe(_user_id(data))}>"
+        mail["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
         return mail
 
     def text_message(self, message: Message) -> Message:
-        """Tells a user who opted in to text messages."""
+        """The text message that welcomes a user of news by text message."""
         data = fields_of(message)
         text = f"Welcome, {data['name']}! You will get our news by text message. Reply STOP to end that."
-        return _result(message, {"user_id": user_id(data), "to": phone_number(data), "text": text})
+        return _result(message, {"user_id": _user_id(data), "to": phone_number(data), "text": text})
 
-    def _mail(self, message: Message, kind: str, subject: str) -> tuple[EmailMessage, dict[str, str]]:
+    def _mail(self, message: Message, kind: str, subject: str, text: str) -> EmailMessage:
         data = fields_of(message)
-        user, address = user_id(data), email_address(data)
-        mail = EmailMessage()
-        # EmailMessage encodes what is not ASCII and refuses line breaks; but a name that is an encoded word is decoded,
-        # with the line breaks in it (Python 3.11.7): without those, nobody's name can add a header.
-        mail["From"] = self.sender
-        mail["To"] = Address("" if "=?" in data["name"] else data["name"], addr_spec=address)
-        mail["Subject"] = subject
-        mail["Date"] = format_datetime(datetime.now(UTC))
-        mail["Message-ID"] = _message_id(kind, user, address, sender_address(self.sender))
-        mail["Auto-Submitted"] = "auto-generated"
-        places = {"name": data["name"], "site": self.site, "user": quote(user, safe="")}
-        return mail, {**places, "unsubscribe": f"{self.site}/unsubscribe/{places['user']}"}
+        user, name, address = _user_id(data), data["name"], email_address(data)
+        digest = blake2b("\n".join((kind, user, address)).encode(), digest_size=16).hexdigest()
+        text = text.format(name=name, site=self.site, user=quote(user, safe=""), unsubscribe=self._unsubscribe(user))
+        return new_mail(self.sender, name, address, subject, f"{kind}.{digest}", text)
+
+    def _unsubscribe(self, user: str) -> str:
+        return f"{self.site}/unsubscribe/{quote(user, safe='')}"
 
 
 def by_mail(message: Message) -> Message:
     """A subscription to news by mail."""
     data = fields_of(message)
-    return _result(message, {"user_id": user_id(data), "channel": "email", "address": email_address(data)})
+    return _result(message, {"user_id": _user_id(data), "channel": "email", "address": email_address(data)})
 
 
 def by_text_message(message: Message) -> Message:
     """A subscription to news by text message."""
     data = fields_of(message)
-    return _result(message, {"user_id": user_id(data), "channel": "sms", "address": phone_number(data)})
+    return _result(message, {"user_id": _user_id(data), "channel": "sms", "address": phone_number(data)})
 
 
-def sender_address(sender: str) -> str:
-    """The address in a From line; a ValueError for anything that is none."""
-    _, address = parseaddr(sender)
-    try:
-        return email_address({"email": address})
-    except ValueError:
-        raise ValueError(f"--sender: {sender!r} is no name and address, such as Shop <hello@shop.example>") from None
+def _user_id(data: dict[str, Any]) -> str:
+    return identifier(data, "user_id")
 
 
 def _result(message: Message, data: dict[str, Any]) -> Message:
-    """What was made of a sign-up: keyed by the user, its id derived from the sign-up's."""
+    """A message made of a sign-up: its key is the user, its id is derived from the sign-up's."""
     return Message.of(data, key=data["user_id"].encode(), source=message.source, attributes=message.attributes)
-
-
-def _message_id(kind: str, user: str, address: str, sender: str) -> str:
-    """The same for the same mail to the same person, whoever makes it and whenever."""
-    digest = blake2b("\n".join((kind, user, address)).encode(), digest_size=16).hexdigest()
-    return f"<{kind}.{digest}@{sender.rpartition('@')[2]}>"

@@ -1,1 +1,1 @@
-"""What telemetry_rollup is made of: events, and what is kept of many."""
+"""The parts of telemetry_rollup: events, and the roll-up of many events."""

@@ -33,7 +33,7 @@ ALL = [(1, "north", 1099), (2, "south", 500), (3, "north", 1), (3, None, 7)]
 
 
 def ran(steps: str) -> dict[str, list[Any]]:
-    """What comes out of each output that is named, behind a shuffle, for which Beam encodes it."""
+    """The elements of each named output, after a shuffle, for which Beam encodes them."""
     p, seen = beam.Pipeline("FnApiRunner"), dict[str, Collect]()
     for name, output in (p | YamlTransform(f"type: composite\ntransforms:{steps}", PROVIDERS)).items():
         seen[name] = Collect()
@@ -94,6 +94,17 @@ output: {{kept: Filter, errors: Filter.errors}}""")
     }
 
 
+def test_text_that_cel_would_cut_off_is_an_error_and_not_a_wrong_answer() -> None:
+    out = ran("""
+  - {type: Create, name: Rows, config: {elements: [{id: 1, name: "ann\\0x"}, {id: 2, name: ann}]}}
+  - {type: Filter, input: Rows, config: {language: cel, keep: item.name == "ann", error_handling: {output: errors}}}
+output: {kept: Filter, errors: Filter.errors}""")
+    assert out == {
+        "kept": [(2, "ann")],
+        "errors": [("item contains the character U+0000, at which CEL would cut its text off", 1)],
+    }
+
+
 def test_a_sharder_places_keys_as_kafka_does() -> None:
     out = ran(f"""{ORDERS}
   - type: Sharder
@@ -129,7 +140,7 @@ output: {{sum: Sum, reduce: Reduce, bins: Bins, quantiles: Quantiles}}""")
     }
 
 
-def test_what_can_not_be_added_merged_or_counted_is_an_error() -> None:
+def test_items_that_cannot_be_added_merged_or_counted_are_errors() -> None:
     out = ran(f"""{ORDERS}
   - type: Sum
     input: Orders
@@ -142,9 +153,9 @@ def test_what_can_not_be_added_merged_or_counted_is_an_error() -> None:
     config: {{key: {{id: item.id}}, value: item.zip, bins: [0, 1], error_handling: {{output: errors}}}}
 output: {{sum: Sum, s: Sum.errors, r: Reduce.errors, h: Histogram.errors}}""")
     assert out.pop("sum") == []
-    assert {name: {said for said, _ in errors} for name, errors in out.items()} == {
-        "s": {"the value 'north' is no number", "the value 'south' is no number"},
-        "r": {"there is no field 'zip'"},
+    assert {name: {message for message, _ in errors} for name, errors in out.items()} == {
+        "s": {"the value 'north' is not a number", "the value 'south' is not a number"},
+        "r": {"the item has no field 'zip'"},
         "h": {'Key not found in map: "zip"'},
     }
     assert {name: [row for _, row in errors] for name, errors in out.items()} == {
@@ -166,7 +177,7 @@ def test_parts_are_joined_and_duplicates_dropped() -> None:
 output: {{joined: Whole, errors: Whole.errors, partial: Part}}""")
     assert [row[0] for row in out["joined"]] == [1, 3]
     assert out["joined"][0] == (1, (1, "north", 1099), (1, "north", 1099), [])
-    assert out["errors"] == [("the item 2 lacks shipment at its deadline; there: order", 2)]
+    assert out["errors"] == [("the item 2 lacks shipment at its deadline; present: order", 2)]
     assert out["partial"][1] == (2, (2, "south", 500), None, ["shipment"])
 
 
@@ -288,44 +299,44 @@ output: {{out: Out, commit: Commit}}""")
     [
         (
             "{type: Filter, config: {language: cel, keep: item.n >}}",
-            "'item.n >' can't be understood at character 9: Syntax error: mismatched input '<EOF>'",
+            "syntax error in 'item.n >' at character 9: mismatched input '<EOF>'",
         ),
         (
             "{type: Filter, config: {language: cel, keep: item.n + 1}}",
-            "'item.n + 1' is no condition: it is of type INT, not true or false",
+            "'item.n + 1' is not a condition: its type is INT, not true or false",
         ),
         (
             "{type: Sum, config: {key: item.region, value: {n: 1}}}",
-            "Sum: key is a mapping, such as {region: item.region}, not 'item.region'",
+            "Sum: key must be a mapping such as {region: item.region}, not 'item.region'",
         ),
         (
             "{type: Sum, config: {key: {n: item.n}, value: {n: 1}}}",
-            "Sum: the field 'n' is in the key already; name it otherwise",
+            "Sum: the key already has a field 'n'; use another name",
         ),
         (
             "{type: WorkQueue, config: {command: [a], url: http://b}}",
-            "WorkQueue takes one of command: [wc, -w], url: https://host/path, function: package.name",
+            "WorkQueue needs one of command: [wc, -w], url: https://host/path, function: package.name",
         ),
         (
             "{type: WorkQueue, config: {function: os.system.no}}",
-            "WorkQueue: there is no function 'os.system.no': No module named 'os.system'; 'os' is not a package",
+            "WorkQueue: function 'os.system.no' not found: No module named 'os.system'; 'os' is not a package",
         ),
         (
             "{type: Dedupe, config: {key: item.id, within: soon}}",
-            "Dedupe: within: 'soon' is not a duration, such as 90s, 15m or 12h",
+            "Dedupe: within: 'soon' is not a duration such as 90s, 15m or 12h",
         ),
         (
             "{type: Copier, config: {branches: here}}",
-            "Copier: branches is a list, such as [uhd, mobile], not 'here'",
+            "Copier: branches must be a list such as [uhd, mobile], not 'here'",
         ),
         (
             "{type: CommitOffsets}",
-            "CommitOffsets takes ReadFromQueue and WriteToQueue by name, at least one of each: "
+            "CommitOffsets needs ReadFromQueue and WriteToQueue by name, at least one of each: "
             "input: {orders: Orders, emails: Emails, dead: Park}",
         ),
         (
             "{type: Splitter, config: {cases: {a: item.n}, error_handling: {output: otherwise}}}",
-            "error_handling: there is an output 'otherwise' already; name that of errors otherwise",
+            "error_handling: there is already an output 'otherwise'; use another name",
         ),
     ],
 )
@@ -337,14 +348,14 @@ def test_wrong_use_is_a_sentence_before_anything_runs(transform: str, sentence: 
     assert str(raised.value).endswith(sentence)
 
 
-def test_every_pattern_is_there() -> None:
+def test_every_pattern_is_a_transform_for_yaml() -> None:
     patterns = {name for name in transforms.__all__ if hasattr(getattr(transforms, name), "expand")}
-    # Beam reads rows of files itself; Join without and with a key are two transforms.
-    assert patterns - set(beam_yaml.__all__) == {"Join", "ReadRows"}
+    # Beam has MapToFields and reads rows of files itself; Join with and without a key are two transforms.
+    assert patterns - set(beam_yaml.__all__) == {"Join", "Map", "ReadRows"}
 
 
-def test_no_name_is_one_of_beams_own() -> None:
-    """Beam would choose between them by what stands before and behind."""
+def test_no_name_is_taken_by_beam() -> None:
+    """Beam would choose between two of a name by their neighbours in the pipeline."""
     assert set(TRANSFORMS) & set(yaml_provider.standard_providers()) == set()
 
 

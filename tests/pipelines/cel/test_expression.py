@@ -1,20 +1,20 @@
-"""Expressions: what is wrong with them is known when they are read, what they answer when they are asked."""
+"""Expressions: mistakes are found when they are read, values when they are evaluated."""
 
 import pickle
 
 import pytest
 
-from beam_patterns.pipelines.cel.expression import CONDITION, KEY, Expression, bound
+from beam_patterns.pipelines.cel.expression import Expression, Kind, bound
 from beam_patterns.pipelines.cel.item import cases, condition, item_of, key
 from beam_patterns.transforms.queues import Message
 
 
-def asked(text: str, payload: bytes) -> bool:
+def holds(text: str, payload: bytes) -> bool:
     return condition(text)(item_of(Message(payload)))
 
 
 @pytest.mark.parametrize(
-    ("text", "payload", "answer"),
+    ("text", "payload", "value"),
     [
         ('item.a && item.b == "x"', b'{"a": true, "b": "x"}', True),
         ("item.opt_in && item.age >= 18", b'{"opt_in": true, "age": 41}', True),
@@ -35,8 +35,8 @@ def asked(text: str, payload: bytes) -> bool:
         ('"a b" in item', b'{"a b": {}}', True),
     ],
 )
-def test_a_condition_knows_the_types_of_json(text: str, payload: bytes, answer: bool) -> None:
-    assert asked(text, payload) is answer
+def test_a_condition_knows_the_types_of_json(text: str, payload: bytes, value: bool) -> None:
+    assert holds(text, payload) is value
 
 
 def test_a_key_is_text_or_a_whole_number() -> None:
@@ -52,28 +52,28 @@ def test_a_key_is_text_or_a_whole_number() -> None:
 @pytest.mark.parametrize(
     ("text", "kind", "sentence"),
     [
-        ("n <", CONDITION, "'n <' can't be understood at character 4: Syntax error: mismatched input '<EOF>'"),
-        ("true ||\n m", CONDITION, "'true ||\\n m' can't be understood at line 2, character 2: undeclared reference"),
-        ("n && true", CONDITION, "'n && true' can't be understood at character 3: found no matching overload"),
-        ("n + 1", CONDITION, "'n + 1' is no condition: it is of type INT, not true or false"),
-        ("[n]", KEY, "'[n]' is no key: it is of type LIST<INT>, not text or a whole number"),
-        ("(" * 99 + "n" + ")" * 99, KEY, "can't be understood: CANCELLED: Expression recursion limit exceeded. limit"),
+        ("n <", "condition", "syntax error in 'n <' at character 4: mismatched input '<EOF>'"),
+        ("true ||\n m", "condition", "error in 'true ||\\n m' at line 2, character 2: undeclared reference"),
+        ("n && true", "condition", "error in 'n && true' at character 3: found no matching overload"),
+        ("n + 1", "condition", "'n + 1' is not a condition: its type is INT, not true or false"),
+        ("[n]", "key", "'[n]' is not a key: its type is LIST<INT>, not text or a whole number"),
+        ("(" * 99 + "n" + ")" * 99, "key", "))))': CANCELLED: Expression recursion limit exceeded. limit"),
     ],
 )
-def test_a_mistake_is_found_when_it_is_read_and_its_place_is_named(text: str, kind: object, sentence: str) -> None:
+def test_a_mistake_is_found_when_the_text_is_read_and_its_place_is_named(text: str, kind: Kind, sentence: str) -> None:
     with pytest.raises(ValueError) as refused:
-        Expression(text, {"n": "INT"}, kind)
+        Expression(text, {"n": int}, kind)
     assert sentence in str(refused.value)
 
 
-def test_the_pickled_expression_answers_as_the_original() -> None:
+def test_a_pickled_expression_has_the_same_values() -> None:
     copy = pickle.loads(pickle.dumps(key("item.id")))
     assert (str(copy), copy(bound({"item": {"id": 7}})), copy({"item": {"id": 8}})) == ("item.id", 7, 8)
-    with pytest.raises(ValueError, match=r"^'item.id' is no key: it is of type BOOL, not text or a whole number$"):
+    with pytest.raises(ValueError, match=r"^'item.id' is not a key: its type is BOOL, not text or a whole number$"):
         copy({"item": {"id": True}})
 
 
-def test_semicolons_in_strings_separate_no_cases() -> None:
+def test_semicolons_in_strings_do_not_separate_cases() -> None:
     texts = {
         "a": 'item.x == "y; z: \\";"',
         "b": "item.x == ';'",

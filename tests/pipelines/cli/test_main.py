@@ -140,7 +140,7 @@ def test_every_pipeline_begins_as_all_do(name: str) -> None:
         ),
         ({"--mail": "pop3://x"}, "--mail: 'pop3://x' is neither a folder nor smtp://host:port"),
         ({"--mail": "smtp://ann:secret@x"}, None),
-        ({"--sender": "nobody"}, "--sender: 'nobody' is no name and address, such as Shop <hello@shop.example>"),
+        ({"--sender": "nobody"}, "--sender: 'nobody' is not a name and address such as Shop <hello@shop.example>"),
         ({"--dead_letters": "sqlite:///q.db?topic=signups"}, None),
         ({"--expire_after": "soon"}, "--expire_after: 'soon' is not a duration, write for instance --expire_after 7d"),
         ({"--site": "shop"}, "--site: 'shop' does not have the form of https://shop.example"),

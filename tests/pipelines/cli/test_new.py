@@ -1,4 +1,4 @@
-"""beam-patterns new: a pipeline of one's own that works from the first minute."""
+"""beam-patterns new: a pipeline of the user's own that works at once."""
 
 import json
 import subprocess
@@ -21,22 +21,22 @@ def ran(*command: str | Path, cwd: Path) -> str:
 
 @pytest.mark.integration
 def test_a_new_pipeline_is_tested_run_by_path_and_described_from_an_empty_folder(tmp_path: Path) -> None:
-    told = ran(_BIN / "beam-patterns", "new", "big_orders", "--into", "flows", cwd=tmp_path)
+    shown = ran(_BIN / "beam-patterns", "new", "big_orders", "--into", "flows", cwd=tmp_path)
     flows, data = tmp_path / "flows", tmp_path / "data"
     files = sorted(path.name for path in flows.iterdir())
     assert files == ["big_orders.json", "big_orders.py", "test_big_orders.py"]
-    assert told.startswith(f"{flows} has big_orders.py, test_big_orders.py, big_orders.json now.")
+    assert shown.startswith(f"Wrote big_orders.py, test_big_orders.py, big_orders.json to {flows}.")
     assert "3 passed" in ran(sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "test_big_orders.py", cwd=flows)
 
     data.mkdir()
     (data / "items.jsonl").write_text('{"id": "a", "amount": 120}\n{"id": "b", "amount": 3}\n')
     queues = {"--input": "items.jsonl", "--output": "labels.jsonl", "--dead_letters": "dead.jsonl"}
     options = [part for pair in queues.items() for part in pair]
-    shown = ran(sys.executable, flows / "big_orders.py", *options, "--least=100", cwd=data)
-    assert "balance: in = out + dropped + dead + duplicates at every step" in shown.splitlines()
+    printed = ran(sys.executable, flows / "big_orders.py", *options, "--least=100", cwd=data)
+    assert "balance: in = out + dropped + dead + duplicates at every step" in printed.splitlines()
     assert (data / "labels.jsonl").read_text() == '{"id":"a","label":"120 of a"}\n'
 
-    (metadata,) = [line for line in told.splitlines() if "--metadata" in line]
+    (metadata,) = [line for line in shown.splitlines() if "--metadata" in line]
     ran(_BIN / metadata.split()[0], *metadata.split()[1:-1], "again.json", cwd=flows)
     assert (flows / "again.json").read_text() == (flows / "big_orders.json").read_text()
     assert json.loads((flows / "again.json").read_text())["name"] == "Big orders"
@@ -73,16 +73,16 @@ def test_a_file_started_by_its_path_runs_as_the_module_of_its_name(tmp_path: Pat
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        ("my-flow", "'my-flow' can't name a pipeline; take letters, digits and underscores, such as my_flow"),
-        ("class", "'class' can't name a pipeline; take letters, digits and underscores, such as my_flow"),
-        ("test_flow", "'test_flow' can't name a pipeline; take letters, digits and underscores, such as my_flow"),
-        ("json", "'json' is the name of a module that is there already; take another, such as my_json"),
-        ("pyarrow", "'pyarrow' is the name of a module that is there already; take another, such as my_pyarrow"),
-        ("beam_patterns", "'beam_patterns' is the name of a module that is there already; take another, such as "),
-        ("taken", "{folder}/test_taken.py is there already; nothing was written, take another name or folder"),
+        ("my-flow", "'my-flow' can't name a pipeline; use letters, digits and underscores, such as my_flow"),
+        ("class", "'class' can't name a pipeline; use letters, digits and underscores, such as my_flow"),
+        ("test_flow", "'test_flow' can't name a pipeline; use letters, digits and underscores, such as my_flow"),
+        ("json", "'json' is the name of an existing module; use another name, such as my_json"),
+        ("pyarrow", "'pyarrow' is the name of an existing module; use another name, such as my_pyarrow"),
+        ("beam_patterns", "'beam_patterns' is the name of an existing module; use another name, such as "),
+        ("taken", "{folder}/test_taken.py already exists, so nothing was written; use another name or folder"),
     ],
 )
-def test_a_name_that_can_not_be_is_one_sentence_and_nothing_is_written(
+def test_a_name_that_cannot_be_used_is_one_sentence_and_nothing_is_written(
     name: str, sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "test_taken.py").write_text("mine")
@@ -100,7 +100,7 @@ def test_a_name_that_can_not_be_is_one_sentence_and_nothing_is_written(
         ("string.py", "'{folder}/string.py' has the name of another module, "),
     ],
 )
-def test_a_file_that_is_no_module_of_its_own_is_one_sentence(
+def test_a_file_that_cannot_be_a_module_is_one_sentence(
     file: str, sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "path", list(sys.path))
