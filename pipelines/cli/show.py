@@ -1,4 +1,4 @@
-"""beam-patterns show NAME: a pipeline's picture as text and Mermaid, without running it."""
+"""beam-patterns show NAME: the flow of a pipeline as text and Mermaid, without running it."""
 
 import dataclasses
 import shlex
@@ -18,7 +18,7 @@ __all__ = ["show"]
 
 
 def show(module: ModuleType, argv: Sequence[str]) -> str:
-    """The picture; what the command line leaves out is taken from the options' examples."""
+    """The flow as text and as Mermaid. Required options that the command line lacks get their examples."""
     kind = options_class(module)
     options, _ = kind.parse([*_examples(kind, argv), *argv])
     pipeline = beam.Pipeline("FnApiRunner")

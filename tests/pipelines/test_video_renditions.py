@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from beam_patterns.pipelines.parts.video.folders import OutputFolders
-from beam_patterns.pipelines.parts.video.renditions import Probe, Renderer
-from beam_patterns.pipelines.parts.video.rungs import FHD, MOBILE, RUNGS, UHD
+from beam_patterns.pipelines.parts.video.workers import Probe, Renderer
+from beam_patterns.pipelines.parts.video.renditions import FHD, MOBILE, RENDITIONS, UHD
 from beam_patterns.pipelines.video_renditions import run
 
 from .videos import (
@@ -55,17 +55,17 @@ def manifest(output: Path, name: str) -> dict[str, Any]:
     ],
 )
 def test_a_size_is_due_where_it_shows_more_than_the_next_smaller_one(size: tuple[int, int], due: list[str]) -> None:
-    assert [rung.file for rung in RUNGS if rung.fits({"width": size[0], "height": size[1]})] == due
+    assert [rendition.file for rendition in RENDITIONS if rendition.is_needed({"width": size[0], "height": size[1]})] == due
 
 
-@pytest.mark.parametrize("rung", RUNGS)
-def test_sizes_are_even_in_proportion_and_never_larger(rung: Any) -> None:
+@pytest.mark.parametrize("rendition", RENDITIONS)
+def test_sizes_are_even_in_proportion_and_never_larger(rendition: Any) -> None:
     for width in range(2, 4200, 97):
         for height in range(2, 4200, 89):
-            made = rung.size(width, height)
+            made = rendition.size(width, height)
             assert made[0] % 2 == made[1] % 2 == 0
             assert made[0] <= max(width, 2) and made[1] <= max(height, 2)
-            scale = min(rung.lines / min(width, height), 1)
+            scale = min(rendition.lines / min(width, height), 1)
             assert abs(made[0] - width * scale) < 2 and abs(made[1] - height * scale) < 2
     assert (UHD.size(7680, 4320), FHD.size(1440, 1080)) == ((3840, 2160), (1440, 1080))
 

@@ -56,7 +56,7 @@ def test_frames_are_those_of_their_moment(tmp_path: Path) -> None:
     video = make(tmp_path / "v.mp4", frames=500, every=100)
     with opened(str(video)) as source:
         for shot in shots(source, 9, 320):
-            red = shot.picture.getpixel((319, 45))[0]  # Grows from 40 to 200 over the length.
+            red = shot.image.getpixel((319, 45))[0]  # Grows from 40 to 200 over the length.
             assert abs(red - (40 + 160 * shot.seconds / 20)) < 8
 
 
@@ -83,7 +83,7 @@ def test_frames_keep_the_proportions_people_see_and_are_never_enlarged(
 ) -> None:
     video = make(tmp_path / "v.mp4", size, frames=3, **more)
     with opened(str(video)) as source:
-        assert [shot.picture.size for shot in shots(source, 1, 320)] == [expected]
+        assert [shot.image.size for shot in shots(source, 1, 320)] == [expected]
 
 
 def test_what_is_above_stays_above(tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_what_is_above_stays_above(tmp_path: Path) -> None:
         video = make(tmp_path / f"{rotation}.mp4", (320, 180), frames=2, rotation=rotation)
         with opened(str(video)) as source:
             (shot, *_) = shots(source, 1, 320)
-            assert min(shot.picture.getpixel(place)) > 200, rotation
+            assert min(shot.image.getpixel(place)) > 200, rotation
 
 
 def test_a_folder_holds_all_of_a_video(tmp_path: Path) -> None:

@@ -1,9 +1,9 @@
-"""The work of image_tagging: the stages of its two multi-workers, and what deletes originals."""
+"""The work of image_tagging: the stages of its two multi-workers, and the deletion of originals."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from beam_patterns.transforms import MultiWorker
 
@@ -16,7 +16,7 @@ __all__ = ["Deleter", "Tags", "blurrer", "tagger"]
 
 
 class Tags(NamedTuple):
-    """What is in one image."""
+    """The number of vehicles in one image, by type and by colour."""
 
     image: str
     vehicles: dict[str, int]
@@ -24,34 +24,34 @@ class Tags(NamedTuple):
 
 
 class Plates(NamedTuple):
-    """Where the plates are, in an original of that time."""
+    """The positions of plates in an original with this modification time."""
 
     modified: int
     boxes: list[Box]
 
 
 class Deleter(NamedTuple):
-    """A worker: an image in, the same out when its original is deleted."""
+    """A worker that deletes the original of an image and returns the image."""
 
     album: Album
 
     def __call__(self, image: str) -> str:
-        """Only what has its blurred copy."""
+        """Deletes the original if it has its blurred copy."""
         self.album.delete_original(image)
         return image
 
     def is_done(self, image: str) -> bool:
-        """Whether it was deleted before."""
+        """Whether the original was deleted before."""
         return not Path(image).exists()
 
 
 def blurrer(album: Album) -> MultiWorker:
-    """Image in, the same image out when its blurred copy lies in the album."""
+    """A worker that writes the blurred copy of an image and returns the image."""
     return MultiWorker(plates=_detect_plates, blurred=(_Blur(album), "item", "plates"))
 
 
 def tagger(album: Album) -> MultiWorker:
-    """Image in, its Tags out; looks at the blurred copy only."""
+    """A worker from an image to its Tags, which reads the blurred copy only."""
     return MultiWorker(
         vehicles=(_DetectVehicles(album), "item"),
         colors=(_DetectColors(album), "item", "vehicles"),
@@ -93,8 +93,8 @@ class _Tag(NamedTuple):
     album: Album
 
     def __call__(self, image: str, vehicles: Sequence[Vehicle], colors: Sequence[str]) -> Tags:
-        return Tags(self.album.name(image), _counted(v.kind for v in vehicles), _counted(colors))
+        return Tags(self.album.name(image), _counted(vehicle.type for vehicle in vehicles), _counted(colors))
 
 
-def _counted(names: Any) -> dict[str, int]:
+def _counted(names: Iterable[str]) -> dict[str, int]:
     return dict(sorted(Counter(names).items()))

@@ -20,7 +20,7 @@ from beam_patterns.pipelines.cli.show import show
 from beam_patterns.pipelines.report import outline
 from beam_patterns.pipelines.report.flow import CONTROL, DATA, DEAD, Edge, Flow, Node, counts_of
 from beam_patterns.pipelines.report.layout import Layout
-from beam_patterns.pipelines.report.produced import images_in
+from beam_patterns.pipelines.report.images import images_in
 from beam_patterns.transforms import DeadLetter, DeadLetters, Join, WorkQueue
 from beam_patterns.transforms.queues import Message, open_queue
 

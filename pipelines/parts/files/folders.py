@@ -1,4 +1,4 @@
-"""Folders that appear whole or not at all."""
+"""Folders that are written completely or not at all."""
 
 import shutil
 from collections.abc import Iterator
@@ -10,7 +10,10 @@ __all__ = ["replaced_folder"]
 
 @contextmanager
 def replaced_folder(final: Path) -> Iterator[Path]:
-    """Yields a folder to fill, which replaces `final` when it is complete; a kill leaves the old folder, or none."""
+    """Yields a folder to fill, which replaces `final` when it is complete.
+
+    A run that is killed meanwhile leaves the old folder, or none.
+    """
     partial, old = (final.with_name(f".{final.name}.{state}") for state in ("partial", "old"))
     _remove(partial, old)
     partial.mkdir(parents=True)
