@@ -48,7 +48,7 @@ class Recorder:
     """Writes the report of a run. Create it when the pipeline is built and has not run: it adds steps of its own."""
 
     def __init__(self, path: str, about: About, pipeline: beam.Pipeline, places: Mapping[str, str]) -> None:
-        self._path, self._about, self._pipeline, self._places = Path(_checked(path)), about, pipeline, dict(places)
+        self._path, self._about, self._pipeline, self._places = _checked(path), about, pipeline, dict(places)
         self._letters = LetterGroups(pipeline)
         self._started = time.time()
 
@@ -72,7 +72,7 @@ class Recorder:
                 versions=_versions(),
             )
         except OSError as problem:
-            sentence = f"--report: {self._path} can't be written: {problem.strerror or problem}; name another file"
+            sentence = f"the report can't be written to {self._path}: {problem.strerror}; name another file"
             if not error:
                 raise QueueError(sentence) from problem
             _LOG.error(sentence)  # The run itself failed, and the caller reports why.
@@ -86,11 +86,11 @@ def flow_of(pipeline: beam.Pipeline, counts: Mapping[str, int] | None = None) ->
     return Flow(nodes, edges)
 
 
-def _checked(path: str) -> str:
-    """The path of a file that can be written; the rename at the end would replace a device such as /dev/null."""
-    if Path(path).exists() and not Path(path).is_file():
-        raise ValueError(f"--report: {path!r} is not a regular file; name another file")
-    return page(path)
+def _checked(path: str) -> Path:
+    """The path; raises ValueError if no file can be written there, or if the page would replace a device."""
+    if Path(page(path)).exists() and not Path(path).is_file():
+        raise ValueError(f"the report can't be written to {path!r}, which is not a regular file; name another file")
+    return Path(path)
 
 
 def _parameters(options: Options) -> dict[str, str]:

@@ -37,7 +37,7 @@ def read(path: Path) -> Picture:
                 upright = ImageOps.exif_transpose(image).convert("RGB")
             return Picture(np.asarray(upright), format_of_file)
         except UnidentifiedImageError:
-            raise BrokenImageError(f"the file is not an image in one of the formats {', '.join(_FORMATS)}") from None
+            raise BrokenImageError(f"the file is not a {', '.join(_FORMATS[:-1])} or {_FORMATS[-1]} image") from None
         except Exception as error:  # Decoders raise errors of many types: OSError, SyntaxError, struct.error ...
             if isinstance(error, OSError) and error.errno is not None:
                 raise
