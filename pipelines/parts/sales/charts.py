@@ -33,7 +33,8 @@ def lines(title: str, days: Sequence[datetime.date], series: dict[str, Sequence[
     """A line per name over time, of six names at most."""
     figure, axes = _figure(3.1)
     for color, values in zip(_SERIES, series.values(), strict=False):
-        axes.plot(days, values, color=color, linewidth=1.6)
+        axes.plot(days, values, color=color, linewidth=1.6, marker="" if len(days) > 1 else "o")
+    axes.set_xlim(days[0] - datetime.timedelta(days=1), days[-1] + datetime.timedelta(days=1))
     return Chart(title, _svg(figure, axes, "lines", dates=True), list(series))
 
 
