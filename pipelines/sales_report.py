@@ -139,15 +139,7 @@ def _publish(o: SalesReportOptions, daily: Iterable[Any], weekly: Iterable[Any],
     for name, days in {"daily": 1, "weekly": 7}.items():
         with replaced_file(folder / _FILES[name]) as partial:
             pq.write_table(table_of(totals[name], days), partial, compression="zstd")
-    write_sales_page(
-        folder / _FILES["page"],
-        **totals,
-        bad=bad,
-        zone=o.timezone,
-        week_starts=o.week_starts,
-        currency=o.currency,
-        top=o.top,
-    )
+    write_sales_page(folder / _FILES["page"], **totals, bad=bad, options=o)
 
 
 def run(argv: Sequence[str] | None = None) -> Ended:

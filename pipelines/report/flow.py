@@ -68,7 +68,7 @@ def counts_of(result: Any) -> dict[str, int]:
     """The number of elements of each PCollection of a finished run, by its id; empty if the runner reports none."""
     if hasattr(result, "monitoring_infos"):
         return element_counts(result.monitoring_infos())
-    service = getattr(result, "_job_service", None)  # Of a portable runner, whose result has no public access to them.
+    service = getattr(result, "_job_service", None)  # A portable runner's result has no public method for this.
     if service is None:
         return {}
     request = beam_job_api_pb2.GetJobMetricsRequest(job_id=result._job_id)

@@ -7,14 +7,7 @@ from typing import NamedTuple
 
 __all__ = ["Image", "images_in"]
 
-_TYPES = {
-    ".png": "image/png",
-    ".jpg": "image/jpeg",
-    ".jpeg": "image/jpeg",
-    ".webp": "image/webp",
-    ".gif": "image/gif",
-    ".svg": "image/svg+xml",
-}
+_TYPES = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp", ".gif": "gif", ".svg": "svg+xml"}
 #: Limits the size of the page.
 _MAX_IMAGES, _MAX_BYTES = 24, 300_000
 
@@ -32,7 +25,8 @@ def images_in(places: Iterable[str], since: float) -> list[Image]:
     found: dict[Path, Image] = {}
     for folder in dict.fromkeys(filter(None, map(_folder, places))):
         for path in islice(_written(folder, since), _MAX_IMAGES):
-            found[path] = Image(str(path.relative_to(folder)), _TYPES[path.suffix.lower()], path.read_bytes())
+            media_type = f"image/{_TYPES[path.suffix.lower()]}"
+            found[path] = Image(str(path.relative_to(folder)), media_type, path.read_bytes())
     return list(found.values())[:_MAX_IMAGES]
 
 

@@ -17,7 +17,7 @@ _SWEEPS = 6
 
 
 class _Bend(NamedTuple):
-    """Where edges to a step pass through a layer; those of one kind are drawn as one line."""
+    """The place where edges to a step pass through a layer. Edges of one kind are drawn as one line there."""
 
     target: str
     kind: str
@@ -46,9 +46,9 @@ class Line(NamedTuple):
     """A part of one or several edges, from one layer to the next."""
 
     path: str
-    """In the language of SVG."""
+    """The commands of an SVG path."""
     kind: str
-    """The edges' kind, or "none" for dead letters of which there are none."""
+    """The edges' kind, or "none" if a run had no dead letters on them."""
     ends: bool
     """Whether it ends at a step."""
 
@@ -89,14 +89,14 @@ class Layout(NamedTuple):
         for bend in (item for route in routes for item in route[1:-1]):
             columns[bend.layer][bend] = None
         places = _places([list(column) for column in columns], {link for route in routes for link in pairwise(route)})
-        boxes = tuple(
-            Box(node.label, node.transform, node.label in failing, x, y - _HEIGHT / 2)
-            for node, (x, y) in ((node, places[node.label]) for node in flow.nodes)
-        )
+        boxes = []
+        for label, transform in flow.nodes:
+            x, middle = places[label]
+            boxes.append(Box(label, transform, label in failing, x, middle - _HEIGHT / 2))
         drawn = list(zip(flow.edges, routes, strict=True))
         width = _left(len(columns)) - _GAP_X + _MARGIN
         height = max((y for _, y in places.values()), default=0) + _HEIGHT / 2 + _MARGIN
-        return Layout(boxes, tuple(_lines(drawn, places)), tuple(_labels(drawn, places)), width, height)
+        return Layout(tuple(boxes), tuple(_lines(drawn, places)), tuple(_labels(drawn, places)), width, height)
 
 
 def _left(layer: int) -> int:
@@ -128,8 +128,7 @@ def _places(columns: list[list[_Item]], links: set[_Link]) -> _Places:
         free = float(_MARGIN)
         for item in column:
             height = _BEND_HEIGHT if isinstance(item, _Bend) else _HEIGHT
-            wished = [places[other][1] for other in before[item]]
-            middle = max(free + height / 2, sum(wished) / len(wished) if wished else 0)
+            middle = max(free + height / 2, mean([places[other][1] for other in before[item]] or [0]))
             places[item] = _left(layer), middle
             free = middle + height / 2 + _GAP_Y
     return places
@@ -149,7 +148,7 @@ def _untangle(columns: list[list[_Item]], before: Mapping[_Item, list[_Item]], l
 
 
 def _lines(drawn: list[_Drawn], places: _Places) -> Iterator[Line]:
-    """Each part of a route once; the parts without elements first, so that the others are drawn over them."""
+    """Each part of a route once. Parts without elements come first, so that the others are drawn over them."""
     kinds: dict[tuple[_Link, str], str] = {}
     for edge, route in sorted(drawn, key=lambda pair: not _is_empty(pair[0])):
         for link in pairwise(route):
@@ -163,7 +162,7 @@ def _lines(drawn: list[_Drawn], places: _Places) -> Iterator[Line]:
 
 
 def _labels(drawn: list[_Drawn], places: _Places) -> Iterator[Label]:
-    """Next to the source of each edge; those of the same line are above each other."""
+    """A label next to the source of each edge; labels of the same line are stacked."""
     above = Counter[_Link]()
     for edge, route in drawn:
         if edge.kind == CONTROL or _is_empty(edge):

@@ -1,1 +1,1 @@
-"""Shared parts of pipelines over files: options, which files to read, folders written completely, a gallery."""
+"""Shared parts of pipelines over files: options, which files to read, a gallery of the results."""

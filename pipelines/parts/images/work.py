@@ -23,13 +23,6 @@ class Tags(NamedTuple):
     colors: dict[str, int]
 
 
-class Plates(NamedTuple):
-    """The positions of plates in an original with this modification time."""
-
-    modified: int
-    boxes: list[Box]
-
-
 class Deleter(NamedTuple):
     """A worker that deletes the original of an image and returns the image."""
 
@@ -47,52 +40,48 @@ class Deleter(NamedTuple):
 
 def blurrer(album: Album) -> MultiWorker:
     """A worker that writes the blurred copy of an image and returns the image."""
-    return MultiWorker(plates=_detect_plates, blurred=(_Blur(album), "item", "plates"))
+    stages = _Stages(album)
+    return MultiWorker(plates=stages.plates, blurred=(stages.blurred, "item", "plates"))
 
 
 def tagger(album: Album) -> MultiWorker:
     """A worker from an image to its Tags, which reads the blurred copy only."""
+    stages = _Stages(album)
     return MultiWorker(
-        vehicles=(_DetectVehicles(album), "item"),
-        colors=(_DetectColors(album), "item", "vehicles"),
-        tags=(_Tag(album), "item", "vehicles", "colors"),
+        vehicles=(stages.vehicles, "item"),
+        colors=(stages.colors, "item", "vehicles"),
+        tags=(stages.tags, "item", "vehicles", "colors"),
     )
 
 
-def _detect_plates(image: str) -> Plates:
-    modified = Path(image).stat().st_mtime_ns
-    return Plates(modified, find_plates(read(Path(image)).pixels))
+class _Plates(NamedTuple):
+    """The positions of plates in an original with this modification time."""
+
+    modified: int
+    boxes: list[Box]
 
 
-class _Blur(NamedTuple):
+class _Stages(NamedTuple):
     album: Album
 
-    def __call__(self, image: str, plates: Plates) -> str:
+    def plates(self, image: str) -> _Plates:
+        modified = Path(image).stat().st_mtime_ns
+        return _Plates(modified, find_plates(read(Path(image)).pixels))
+
+    def blurred(self, image: str, plates: _Plates) -> str:
         picture = read(Path(image))
         with self.album.new_copy(image, plates.modified) as partial:
             write(picture._replace(pixels=blur(picture.pixels, plates.boxes)), partial)
         return image
 
-
-class _DetectVehicles(NamedTuple):
-    album: Album
-
-    def __call__(self, image: str) -> list[Vehicle]:
+    def vehicles(self, image: str) -> list[Vehicle]:
         return find_vehicles(read(self.album.copy(image)).pixels)
 
-
-class _DetectColors(NamedTuple):
-    album: Album
-
-    def __call__(self, image: str, vehicles: Sequence[Vehicle]) -> list[str]:
+    def colors(self, image: str, vehicles: Sequence[Vehicle]) -> list[str]:
         pixels = read(self.album.copy(image)).pixels
         return [color_of(pixels, vehicle.box) for vehicle in vehicles]
 
-
-class _Tag(NamedTuple):
-    album: Album
-
-    def __call__(self, image: str, vehicles: Sequence[Vehicle], colors: Sequence[str]) -> Tags:
+    def tags(self, image: str, vehicles: Sequence[Vehicle], colors: Sequence[str]) -> Tags:
         return Tags(self.album.name(image), _counted(vehicle.type for vehicle in vehicles), _counted(colors))
 
 

@@ -17,22 +17,12 @@ _MAX_LINES = 6
 _ZERO = Totals(0, 0, 0, 0, 0)
 
 
-def write_sales_page(
-    path: Path,
-    daily: Pairs,
-    weekly: Pairs,
-    *,
-    bad: Mapping[str, int],
-    zone: str,
-    week_starts: str,
-    currency: str,
-    top: int,
-) -> None:
-    """Writes the page from the totals by day and by week; `bad` has the number of rows left out by reason."""
+def write_sales_page(path: Path, daily: Pairs, weekly: Pairs, bad: Mapping[str, int], options: Any) -> None:
+    """Writes the page; `bad` has the number of rows that were left out by reason."""
     by_day = totals_by(daily, lambda key: key[0])
     weeks = dict(sorted(totals_by(weekly, lambda key: key[0]).items()))
     regions = _largest(totals_by(daily, lambda key: key[1]))
-    products = _largest(totals_by(daily, lambda key: key[2]))[:top]
+    products = _largest(totals_by(daily, lambda key: key[2]))[: options.top]
     marked, changes = _compared(weeks, by_day)
     write_page(
         path,
@@ -44,11 +34,8 @@ def write_sales_page(
         changes=changes,
         regions=regions,
         products=products,
-        top=top,
         bad=bad,
-        zone=zone,
-        week_starts=week_starts,
-        currency=currency,
+        options=options,
     )
 
 

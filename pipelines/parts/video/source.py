@@ -66,6 +66,11 @@ class Source:
         """The audio streams that can be decoded."""
         return [stream for stream in self.container.streams.audio if stream.codec_context is not None]
 
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The size and the length, for JSON."""
+        return {"width": self.width, "height": self.height, "seconds": round(self.length, 3)}
+
     def start_in(self, base: Fraction) -> int:
         """The start of the video in units of a stream's time base."""
         return round(self.start / base)

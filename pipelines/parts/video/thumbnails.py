@@ -4,9 +4,7 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from beam_patterns.pipelines.parts.files.folders import replaced_folder
-
-from .folders import OutputFolders
+from .folders import OutputFolders, replaced_folder
 from .frames import contact_sheet, save_animation, shots
 from .source import opened
 
@@ -36,12 +34,7 @@ class Thumbnailer(NamedTuple):
         made_of = self._made_of(video)  # Before the video is read: one that is replaced meanwhile is done again.
         with opened(video) as source:
             taken = shots(source, self.frames, self.size)
-            about = {
-                "video": self.folders.name(video),
-                "seconds": round(source.length, 3),
-                "width": source.width,
-                "height": source.height,
-            }
+            about = {"video": self.folders.name(video), **source.facts}
         final = self.folders.folder(video)
         with replaced_folder(final) as folder:
             files = []

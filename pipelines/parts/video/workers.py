@@ -42,13 +42,7 @@ class Probe(NamedTuple):
     def __call__(self, video: str) -> Message:
         """Decodes the first frame; raises BrokenVideoError for a file that is not a video."""
         with opened(video) as source:
-            about = {
-                "video": video,
-                "width": source.width,
-                "height": source.height,
-                "seconds": round(source.length, 3),
-                "sound": bool(source.audio),
-            }
+            about = {"video": video, **source.facts, "sound": bool(source.audio)}
         return Message.of(about, key=self.folders.name(video).encode())
 
 
@@ -107,9 +101,7 @@ class ManifestWriter(NamedTuple):
 def _described(path: Path) -> dict[str, Any]:
     with opened(str(path)) as source:
         return {
-            "width": source.width,
-            "height": source.height,
-            "seconds": round(source.length, 3),
+            **source.facts,
             "video": source.stream.codec.canonical_name,
             "sound": [audio.codec.canonical_name for audio in source.audio],
             "bytes": path.stat().st_size,

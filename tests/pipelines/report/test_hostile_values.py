@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 
 import apache_beam as beam
 import pytest
@@ -72,7 +73,8 @@ def write_sales(path: Path, name: str) -> None:
     key = (datetime.date(2026, 3, 2), name, name)
     totals, other = (1000, 0, 1, 0, 1), ((key[0], f"{name}2", "tea"), (1, 0, 1, 0, 1))
     pairs = [(key, totals), other]
-    write_sales_page(path, pairs, pairs, bad={name: 1}, zone=name, week_starts=name, currency=name, top=3)
+    options = SimpleNamespace(timezone=name, week_starts=name, currency=name, top=3)
+    write_sales_page(path, pairs, pairs, {name: 1}, options)
 
 
 def write_cards(path: Path, name: str) -> None:
