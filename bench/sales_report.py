@@ -1,13 +1,12 @@
-"""What sales_report's aggregation costs: against the same in Beam element by element, and against bare pyarrow.
+"""Compares the aggregation of sales_report with the same in Beam element by element, and in bare pyarrow.
 
     python bench/sales_report.py [--rows 10000000] [--rounds 3] [--elements 200000]
 
-Totals per local day, region and product, of Parquet files that examples/sales.py generates, from the files to the
-totals in memory. Each run is a process of its own, in turn; times are taken inside, without imports, and medians are
-compared, of the clock and of the processor (all threads), which other work on the machine disturbs less; the memory is
-the process's peak. The claims: at least 20 times the rate of element by element (which is given
-fewer rows, and its rate compared), at most 3 times the time of bare pyarrow, and the same memory for 1/10 of the rows.
-All results are compared too, to the cent.
+Each run computes totals per local day, region and product from Parquet files of examples/sales.py to totals in memory.
+Runs are processes of their own and take turns. Each measures itself, without imports: the time on the clock, the time
+of the processor (all threads), which other work on the machine disturbs less, and the peak of the memory. Medians are
+compared. The claims: at least 20 times the rate of element by element (with fewer rows, as only rates are compared), at
+most 3 times the time of bare pyarrow, and the same memory for 1/10 of the rows. All results must be equal to the cent.
 """
 
 import argparse
@@ -25,12 +24,12 @@ from zoneinfo import ZoneInfo
 
 ROOT = Path(__file__).parents[1]
 ZONE = "Europe/Berlin"
-#: Of a process's totals, for the parent to compare: groups, sales, refunds.
+#: The number of groups, sales and refunds in cents, for the parent process to compare; then times in microseconds.
 Outcome = list[int]
 
 
 def ours(files: str) -> Outcome:
-    """The flow of pipelines/sales_report.py, its daily and its weekly totals."""
+    """Runs the flow of pipelines/sales_report.py, with its daily and its weekly totals."""
     import apache_beam as beam
 
     from beam_patterns.pipelines.parts.sales.orders import TYPES, Order
@@ -45,7 +44,7 @@ def ours(files: str) -> Outcome:
 
 
 def by_element(files: str) -> Outcome:
-    """The same days as somebody writes them in Beam: rows as dicts, a Map, a CombinePerKey."""
+    """Computes the daily totals as in common Beam code: rows as dicts, a Map, a CombinePerKey."""
     import apache_beam as beam
 
     zone = ZoneInfo(ZONE)
@@ -68,7 +67,7 @@ def _added(values: Iterable[tuple[Any, ...]]) -> tuple[Any, ...]:
 
 
 def bare(files: str) -> Outcome:
-    """The same days in pyarrow alone, all rows in memory at once."""
+    """Computes the daily totals in bare pyarrow, with all rows in memory at once."""
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
@@ -102,13 +101,13 @@ def bare(files: str) -> Outcome:
 
 
 class Clock:
-    """What a run takes."""
+    """Measures time since it was created."""
 
     def __init__(self) -> None:
         self._wall, self._processor = time.perf_counter(), time.process_time()
 
     def micros(self) -> list[int]:
-        """Since it was made: of the clock, of the processor."""
+        """The time on the clock and of the processor."""
         taken = time.perf_counter() - self._wall, time.process_time() - self._processor
         return [round(seconds * 1e6) for seconds in taken]
 
@@ -126,7 +125,7 @@ def _timed(graph: Callable[[Any], Any], make: Callable[[], Any], scale: int) -> 
 
 
 class Measured:
-    """One kind of run, in processes of its own."""
+    """The measurements of one kind of run."""
 
     def __init__(self, name: str, files: str) -> None:
         self.name, self._files = name, files
@@ -136,17 +135,17 @@ class Measured:
         self.outcomes: list[Outcome] = []
 
     def run(self) -> None:
-        """Once."""
+        """Runs it once, in a new process."""
         command = [sys.executable, __file__, "--run", self.name, "--files", self._files]
-        said = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout
-        *outcome, wall, processor, kilobytes = json.loads(said.splitlines()[-1])
+        output = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout
+        *outcome, wall, processor, kilobytes = json.loads(output.splitlines()[-1])
         self.outcomes.append(outcome)
         self.seconds.append(wall / 1e6)
         self.processor.append(processor / 1e6)
         self.megabytes.append(kilobytes / 1024)
 
-    def told(self, title: str, rows: int) -> tuple[float, float]:
-        """Prints what was measured; the medians in seconds, of the clock and of the processor."""
+    def print_medians(self, title: str, rows: int) -> tuple[float, float]:
+        """Prints the measurements; returns the medians in seconds, of the clock and of the processor."""
         wall, processor = statistics.median(self.seconds), statistics.median(self.processor)
         print(f"{title:18} {rows:>11,} rows {wall:7.2f} s {rows / wall:>11,.0f} rows/s", end="")
         print(f"   processor {processor:7.2f} s   peak {max(self.megabytes):6,.0f} MB   {self.outcomes[0][0]:,} groups")
@@ -154,14 +153,14 @@ class Measured:
 
 
 def generate(folder: Path, rows: int) -> str:
-    """Files of orders."""
+    """Writes files of orders; returns their pattern."""
     command = [sys.executable, "examples/sales.py", "--count", str(rows), "--output", str(folder)]
     subprocess.run(command, check=True, capture_output=True, cwd=ROOT)
     return f"{folder}/*.parquet"
 
 
 def main() -> None:
-    """All runs in turn, several rounds."""
+    """Runs the comparison, or one measurement in a process of its own."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=10_000_000)
     parser.add_argument("--elements", type=int, default=200_000)
@@ -178,7 +177,7 @@ def main() -> None:
 
 
 def measure(folder: Path, o: argparse.Namespace) -> None:
-    """Generates, runs, compares."""
+    """Generates files, runs all kinds in turn, and prints the comparison."""
     many, tenth, few = (generate(folder / str(n), n) for n in (o.rows, o.rows // 10, o.elements))
     runs = [Measured("ours", many), Measured("bare", many), Measured("ours", tenth), Measured("by_element", few)]
     for _ in range(o.rounds):
@@ -188,10 +187,10 @@ def measure(folder: Path, o: argparse.Namespace) -> None:
     checked.run()
     assert runs[0].outcomes[0] == runs[1].outcomes[0], "not the same totals as bare pyarrow"
     assert checked.outcomes[0] == runs[3].outcomes[0], "not the same totals as element by element"
-    whole = runs[0].told("sales_report", o.rows)
-    alone = runs[1].told("bare pyarrow", o.rows)
-    runs[2].told("sales_report", o.rows // 10)
-    single = runs[3].told("Beam, by element", o.elements)
+    whole = runs[0].print_medians("sales_report", o.rows)
+    alone = runs[1].print_medians("bare pyarrow", o.rows)
+    runs[2].print_medians("sales_report", o.rows // 10)
+    single = runs[3].print_medians("Beam, by element", o.elements)
     for name, i in {"clock": 0, "processor": 1}.items():
         rate = (o.rows / whole[i]) / (o.elements / single[i])
         print(f"{name}: {rate:.1f} times the rate of element by element", end="; ")

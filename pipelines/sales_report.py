@@ -55,7 +55,7 @@ class SalesReportOptions(Options):
         example="'data/orders-*.parquet'",
     )
     output: str = option("Folder for daily.parquet, weekly.parquet and report.html.", example="report")
-    timezone: str = option("Time zone in whose midnight a day begins.", example="Europe/Berlin", default="UTC")
+    timezone: str = option("Time zone in which a day begins at midnight.", example="Europe/Berlin", default="UTC")
     week_starts: str = option("First day of a week.", example="sunday", default="monday", choices=WEEKDAYS)
     currency: str = option("Currency of the amounts, for the page.", example="EUR", default="EUR")
     top: int = option("Number of products that the page names.", example="10", type=int, default=10)

@@ -31,7 +31,7 @@ def write_gallery(
     cards: Iterable[Card],
     heading_of_failures: str,
     letters: Iterable[DeadLetter],
-    facts: Iterable[str] = (),
+    totals: Iterable[str] = (),
 ) -> str:
     """Writes the page into a folder, complete or not at all; returns its path."""
     page = folder / PAGE
@@ -43,6 +43,6 @@ def write_gallery(
         cards=list(cards),
         heading_of_failures=heading_of_failures,
         failures=sorted({(letter.payload or b"", letter.error_message) for letter in letters}),
-        facts=list(facts),
+        totals=list(totals),
     )
     return str(page)

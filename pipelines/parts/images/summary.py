@@ -47,7 +47,7 @@ def write_summary(album: Album, totals: Totals, tagged: Iterable[Tags], letters:
         (_card(album, tags) for tags in images),
         "Images that failed",
         letters,
-        facts=[f"{count:,} {name}" for counts in totals.values() for name, count in counts.items()],
+        totals=[f"{count:,} {name}" for counts in totals.values() for name, count in counts.items()],
     )
 
 

@@ -23,14 +23,14 @@ def write_sales_page(path: Path, daily: Pairs, weekly: Pairs, bad: Mapping[str, 
     weeks = dict(sorted(totals_by(weekly, lambda key: key[0]).items()))
     regions = _largest(totals_by(daily, lambda key: key[1]))
     products = _largest(totals_by(daily, lambda key: key[2]))[: options.top]
-    marked, changes = _compared(weeks, by_day)
+    rows, changes = _compared(weeks, by_day)
     write_page(
         path,
         "parts/sales/sales.html",
         days=sorted(by_day),
         total=totals_by(daily, lambda key: None).get(None, _ZERO),
         charts=_charts(daily, weeks, regions, products) if regions else (),
-        weeks=marked,
+        weeks=rows,
         changes=changes,
         regions=regions,
         products=products,

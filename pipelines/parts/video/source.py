@@ -67,7 +67,7 @@ class Source:
         return [stream for stream in self.container.streams.audio if stream.codec_context is not None]
 
     @property
-    def facts(self) -> dict[str, Any]:
+    def description(self) -> dict[str, Any]:
         """The size and the length, for JSON."""
         return {"width": self.width, "height": self.height, "seconds": round(self.length, 3)}
 

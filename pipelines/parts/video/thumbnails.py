@@ -34,7 +34,7 @@ class Thumbnailer(NamedTuple):
         made_of = self._made_of(video)  # Before the video is read: one that is replaced meanwhile is done again.
         with opened(video) as source:
             taken = shots(source, self.frames, self.size)
-            about = {"video": self.folders.name(video), **source.facts}
+            about = {"video": self.folders.name(video), **source.description}
         final = self.folders.folder(video)
         with replaced_folder(final) as folder:
             files = []

@@ -42,7 +42,7 @@ class Probe(NamedTuple):
     def __call__(self, video: str) -> Message:
         """Decodes the first frame; raises BrokenVideoError for a file that is not a video."""
         with opened(video) as source:
-            about = {"video": video, **source.facts, "sound": bool(source.audio)}
+            about = {"video": video, **source.description, "sound": bool(source.audio)}
         return Message.of(about, key=self.folders.name(video).encode())
 
 
@@ -101,7 +101,7 @@ class ManifestWriter(NamedTuple):
 def _described(path: Path) -> dict[str, Any]:
     with opened(str(path)) as source:
         return {
-            **source.facts,
+            **source.description,
             "video": source.stream.codec.canonical_name,
             "sound": [audio.codec.canonical_name for audio in source.audio],
             "bytes": path.stat().st_size,

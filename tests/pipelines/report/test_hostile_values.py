@@ -78,7 +78,7 @@ def write_sales(path: Path, name: str) -> None:
 
 
 def write_cards(path: Path, name: str) -> None:
-    """A gallery whose cards, facts and failures have this name."""
+    """A gallery whose cards, totals and failures have this name."""
     card = Card(name, name, f"https://{name}", f"https://{name}", f"https://{name}", name)
     letters = [DeadLetter.of(name.encode(), ValueError(name), step="Work")]
     write_gallery(path.parent, name, name, [card], name, letters, [name])
