@@ -77,7 +77,7 @@ def bare(files: str) -> Outcome:
         columns = ["placed_at", "region", "product", "quantity", "amount"]
         table = pa.concat_tables([pq.read_table(path, columns=columns) for path in paths])
         amount, is_sale = table["amount"], pc.greater_equal(table["amount"], 0)
-        none = pa.scalar(0, amount.type)
+        zero = pa.scalar(0, amount.type)
         picked = pa.table(
             {
                 "day": pc.local_timestamp(table["placed_at"].cast(pa.timestamp("us", ZONE))).cast(
@@ -85,8 +85,8 @@ def bare(files: str) -> Outcome:
                 ),
                 "region": table["region"],
                 "product": table["product"],
-                "sales": pc.if_else(is_sale, amount, none),
-                "refunds": pc.if_else(is_sale, none, amount),
+                "sales": pc.if_else(is_sale, amount, zero),
+                "refunds": pc.if_else(is_sale, zero, amount),
                 "orders": is_sale,
                 "returns": pc.invert(is_sale),
                 "units": pc.if_else(is_sale, table["quantity"], pc.negate(table["quantity"])),
