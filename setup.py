@@ -32,7 +32,7 @@ setup(
     },
     packages=["beam_patterns", *(f"beam_patterns.{name}" for name in find_packages(include=FOLDERS))],
     package_data={f"beam_patterns.{name}": ["py.typed"] for name in ("transforms", "pipelines", "testing")}
-    | {"beam_patterns": ["py.typed"]},
+    | {"beam_patterns": ["py.typed"], "beam_patterns.pipelines": ["py.typed", "**/*.html", "**/*.css"]},
     install_requires=[
         "apache-beam>=2.76,<3",
         "pyarrow",
@@ -44,6 +44,7 @@ setup(
         "orjson",
         "rich",
         "httpx",
+        "jinja2",
         "tenacity",
     ],
     extras_require={

@@ -1,12 +1,12 @@
-"""The aggregation of sales_report: against Beam element by element, and against bare pyarrow.
+"""Compares the aggregation of sales_report with the same in Beam element by element, and in bare pyarrow.
 
     python bench/sales_report.py [--rows 10000000] [--rounds 3] [--elements 200000]
 
-Totals per local day, region and product, of Parquet files that examples/sales.py generates, from the files to the
-totals in memory. Each run has its own process, in turn. Times are taken inside it, without imports; the medians of
-wall time and of CPU time (all threads), which other work on the machine disturbs less, are compared. Memory is the
-process's peak. The claims: at least 20 times the rate of element by element (which gets fewer rows), at most 3 times
-the time of bare pyarrow, and the same memory for 1/10 of the rows. All results are compared too, to the cent.
+Each run computes totals per local day, region and product from Parquet files of examples/sales.py to totals in memory.
+Runs are processes of their own and take turns. Each measures itself, without imports: the time on the clock, the time
+of the processor (all threads), which other work on the machine disturbs less, and the peak of the memory. Medians are
+compared. The claims: at least 20 times the rate of element by element (with fewer rows, as only rates are compared), at
+most 3 times the time of bare pyarrow, and the same memory for 1/10 of the rows. All results must be equal to the cent.
 """
 
 import argparse
@@ -24,12 +24,12 @@ from zoneinfo import ZoneInfo
 
 ROOT = Path(__file__).parents[1]
 ZONE = "Europe/Berlin"
-#: The totals of a process, which the parent compares: groups, sales, refunds.
+#: The number of groups, sales and refunds in cents, for the parent process to compare; then times in microseconds.
 Outcome = list[int]
 
 
 def ours(files: str) -> Outcome:
-    """The flow of pipelines/sales_report.py, its daily and its weekly totals."""
+    """Runs the flow of pipelines/sales_report.py, with its daily and its weekly totals."""
     import apache_beam as beam
 
     from beam_patterns.pipelines.parts.sales.orders import TYPES, Order
@@ -44,7 +44,7 @@ def ours(files: str) -> Outcome:
 
 
 def by_element(files: str) -> Outcome:
-    """The same totals in plain Beam: rows as dicts, a Map, a CombinePerKey."""
+    """Computes the daily totals as in common Beam code: rows as dicts, a Map, a CombinePerKey."""
     import apache_beam as beam
 
     zone = ZoneInfo(ZONE)
@@ -67,7 +67,7 @@ def _added(values: Iterable[tuple[Any, ...]]) -> tuple[Any, ...]:
 
 
 def bare(files: str) -> Outcome:
-    """The same totals in pyarrow alone, with all rows in memory at once."""
+    """Computes the daily totals in bare pyarrow, with all rows in memory at once."""
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
@@ -77,7 +77,7 @@ def bare(files: str) -> Outcome:
         columns = ["placed_at", "region", "product", "quantity", "amount"]
         table = pa.concat_tables([pq.read_table(path, columns=columns) for path in paths])
         amount, is_sale = table["amount"], pc.greater_equal(table["amount"], 0)
-        none = pa.scalar(0, amount.type)
+        zero = pa.scalar(0, amount.type)
         picked = pa.table(
             {
                 "day": pc.local_timestamp(table["placed_at"].cast(pa.timestamp("us", ZONE))).cast(
@@ -85,8 +85,8 @@ def bare(files: str) -> Outcome:
                 ),
                 "region": table["region"],
                 "product": table["product"],
-                "sales": pc.if_else(is_sale, amount, none),
-                "refunds": pc.if_else(is_sale, none, amount),
+                "sales": pc.if_else(is_sale, amount, zero),
+                "refunds": pc.if_else(is_sale, zero, amount),
                 "orders": is_sale,
                 "returns": pc.invert(is_sale),
                 "units": pc.if_else(is_sale, table["quantity"], pc.negate(table["quantity"])),
@@ -101,13 +101,13 @@ def bare(files: str) -> Outcome:
 
 
 class Clock:
-    """Measures a run."""
+    """Measures time since it was created."""
 
     def __init__(self) -> None:
         self._wall, self._processor = time.perf_counter(), time.process_time()
 
     def micros(self) -> list[int]:
-        """Microseconds of wall time and of CPU time since it was created."""
+        """The time on the clock and of the processor."""
         taken = time.perf_counter() - self._wall, time.process_time() - self._processor
         return [round(seconds * 1e6) for seconds in taken]
 
@@ -125,7 +125,7 @@ def _timed(graph: Callable[[Any], Any], make: Callable[[], Any], scale: int) -> 
 
 
 class Measured:
-    """One contestant, each run in its own process."""
+    """The measurements of one kind of run."""
 
     def __init__(self, name: str, files: str) -> None:
         self.name, self._files = name, files
@@ -135,7 +135,7 @@ class Measured:
         self.outcomes: list[Outcome] = []
 
     def run(self) -> None:
-        """Runs it once."""
+        """Runs it once, in a new process."""
         command = [sys.executable, __file__, "--run", self.name, "--files", self._files]
         output = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout
         *outcome, wall, processor, kilobytes = json.loads(output.splitlines()[-1])
@@ -144,23 +144,23 @@ class Measured:
         self.processor.append(processor / 1e6)
         self.megabytes.append(kilobytes / 1024)
 
-    def shown(self, title: str, rows: int) -> tuple[float, float]:
-        """Prints the figures; returns the medians of wall time and CPU time in seconds."""
+    def print_medians(self, title: str, rows: int) -> tuple[float, float]:
+        """Prints the measurements; returns the medians in seconds, of the clock and of the processor."""
         wall, processor = statistics.median(self.seconds), statistics.median(self.processor)
         print(f"{title:18} {rows:>11,} rows {wall:7.2f} s {rows / wall:>11,.0f} rows/s", end="")
-        print(f"   CPU {processor:7.2f} s   peak {max(self.megabytes):6,.0f} MB   {self.outcomes[0][0]:,} groups")
+        print(f"   processor {processor:7.2f} s   peak {max(self.megabytes):6,.0f} MB   {self.outcomes[0][0]:,} groups")
         return wall, processor
 
 
 def generate(folder: Path, rows: int) -> str:
-    """Generates files of orders."""
+    """Writes files of orders; returns their pattern."""
     command = [sys.executable, "examples/sales.py", "--count", str(rows), "--output", str(folder)]
     subprocess.run(command, check=True, capture_output=True, cwd=ROOT)
     return f"{folder}/*.parquet"
 
 
 def main() -> None:
-    """Parses the arguments, and runs one contestant or all of them."""
+    """Runs the comparison, or one measurement in a process of its own."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=10_000_000)
     parser.add_argument("--elements", type=int, default=200_000)
@@ -177,7 +177,7 @@ def main() -> None:
 
 
 def measure(folder: Path, o: argparse.Namespace) -> None:
-    """Generates files, runs all contestants in turn, compares."""
+    """Generates files, runs all kinds in turn, and prints the comparison."""
     many, tenth, few = (generate(folder / str(n), n) for n in (o.rows, o.rows // 10, o.elements))
     runs = [Measured("ours", many), Measured("bare", many), Measured("ours", tenth), Measured("by_element", few)]
     for _ in range(o.rounds):
@@ -187,11 +187,11 @@ def measure(folder: Path, o: argparse.Namespace) -> None:
     checked.run()
     assert runs[0].outcomes[0] == runs[1].outcomes[0], "not the same totals as bare pyarrow"
     assert checked.outcomes[0] == runs[3].outcomes[0], "not the same totals as element by element"
-    whole = runs[0].shown("sales_report", o.rows)
-    alone = runs[1].shown("bare pyarrow", o.rows)
-    runs[2].shown("sales_report", o.rows // 10)
-    single = runs[3].shown("Beam, by element", o.elements)
-    for name, i in {"wall time": 0, "CPU time": 1}.items():
+    whole = runs[0].print_medians("sales_report", o.rows)
+    alone = runs[1].print_medians("bare pyarrow", o.rows)
+    runs[2].print_medians("sales_report", o.rows // 10)
+    single = runs[3].print_medians("Beam, by element", o.elements)
+    for name, i in {"clock": 0, "processor": 1}.items():
         rate = (o.rows / whole[i]) / (o.elements / single[i])
         print(f"{name}: {rate:.1f} times the rate of element by element", end="; ")
         print(f"{whole[i] / alone[i]:.2f} times the time of bare pyarrow")

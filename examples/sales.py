@@ -1,10 +1,10 @@
 """Realistic orders, as Parquet or CSV files.
 
     python examples/sales.py --count 1000000 --output data                  # data/orders-00.parquet ...
-    python examples/sales.py --count 100000 --output data --format csv      # with bad rows, as real files have
+    python examples/sales.py --count 100000 --output data --format csv      # with broken rows
 
-The same seed gives the same orders: a quarter of a year, busier before the weekend, growing slowly, 3 % refunds. About
-1 in 500 rows of a CSV file is broken in one of the ways that exports are.
+The same seed gives the same orders: a quarter of a year with slowly growing sales, more of them before the weekend, and
+3 % refunds. About 1 in 500 rows of a CSV file is broken, in ways that are common in exports.
 """
 
 import argparse
@@ -44,7 +44,7 @@ _BROKEN = (
 
 
 def orders(count: int, seed: int, first: int = 0) -> pa.Table:
-    """Some orders."""
+    """Orders with ascending ids from `first`."""
     chance = np.random.default_rng([seed, first])
     weekly = np.array([1.0, 0.9, 0.9, 1.1, 1.5, 1.7, 0.8])  # 2026-01-01 is a Thursday; Friday and Saturday are busy.
     weights = weekly[(np.arange(_DAYS) + 3) % 7] * (1 + np.arange(_DAYS) / 300)
@@ -76,13 +76,13 @@ def _words(words: tuple[str, ...], chosen: np.ndarray) -> pa.Array:
 
 
 def _amounts(cents: np.ndarray) -> pa.Array:
-    halves = np.empty((len(cents), 2), np.int64)  # A decimal is a number of 128 bits.
+    halves = np.empty((len(cents), 2), np.int64)  # A decimal128 is two halves of 64 bits.
     halves[:, 0], halves[:, 1] = cents, cents >> 63
     return pa.Array.from_buffers(pa.decimal128(12, 2), len(cents), [None, pa.py_buffer(halves)])
 
 
 def write_csv(table: pa.Table, path: Path, seed: int) -> int:
-    """A CSV file with some broken rows; returns how many."""
+    """Writes a CSV file with some broken rows; returns their number."""
     sink = pa.BufferOutputStream()
     pc_csv.write_csv(table, sink, pc_csv.WriteOptions(quoting_style="needed"))
     head, *rows = sink.getvalue().to_pybytes().decode().splitlines()
@@ -95,7 +95,7 @@ def write_csv(table: pa.Table, path: Path, seed: int) -> int:
 
 
 def main() -> int:
-    """Writes the files and says where they are."""
+    """Writes the files and prints their paths."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=100_000)
     parser.add_argument("--output", type=Path, required=True)

@@ -1,10 +1,10 @@
-"""Pictures of traffic, seen from behind, and what is in them.
+"""Writes images of traffic, seen from the back, and a description of what they show.
 
     python examples/traffic.py --folder tmp/traffic --count 40
 
-writes tmp/traffic/images/scene-000.png, scene-001.jpg, ... and tmp/traffic/truth.json: each picture's vehicles with
-type, colour, plate and where these are (left, top, right, bottom), and the totals of all. The same seed gives the same
-pictures: cars, trucks, buses and motorcycles, by day and in the evening. Needs Pillow and numpy.
+writes tmp/traffic/images/scene-000.png, scene-001.jpg, ... and tmp/traffic/truth.json: the vehicles in each image with
+type, colour, plate and positions (left, top, right, bottom), and the totals. The same seed gives the same images: cars,
+trucks, buses and motorcycles, by day and in the evening. Needs Pillow and numpy.
 """
 
 import argparse
@@ -31,15 +31,15 @@ COLORS = {
 _ROAD, _MARK, _GLASS, _TYRE, _LAMP = (98, 100, 103), (214, 214, 208), (44, 62, 82), (16, 16, 17), (214, 58, 46)
 _PAPER, _INK = (240, 240, 236), (12, 12, 14)
 _LETTERS = "ABCDEFGHJKLMNPRSTUVWXYZ"
-_COLUMNS, _ROWS, _MOST = 4, 2, 5
+_COLUMNS, _ROWS, _MAX_VEHICLES = 4, 2, 5
+#: Images are drawn this many times larger and then reduced, for smooth edges.
 _FINE = 2
-"""Drawn so many times larger, for smooth edges."""
 
 Box = tuple[int, int, int, int]
 
 
 class Vehicle(NamedTuple):
-    """The truth about a vehicle; boxes are left, top, right, bottom."""
+    """A vehicle as it was drawn; boxes are left, top, right, bottom."""
 
     type: str
     color: str
@@ -49,15 +49,15 @@ class Vehicle(NamedTuple):
 
 
 def scene(seed: int, plates: int | None = None) -> tuple[Image.Image, list[Vehicle]]:
-    """A picture and what is in it; with another seed for `plates` all is the same but what they say."""
+    """An image and its vehicles. Another seed for `plates` changes nothing but the text of the plates."""
     chance, letters = random.Random(seed), random.Random(seed if plates is None else plates)
     picture = Image.new("RGB", (SIZE[0] * _FINE, SIZE[1] * _FINE), _ROAD)
     draw = ImageDraw.Draw(picture)
     _mark_lanes(draw)
-    places = chance.sample(range(_COLUMNS * _ROWS), chance.randint(1, _MOST))
+    places = chance.sample(range(_COLUMNS * _ROWS), chance.randint(1, _MAX_VEHICLES))
     vehicles = [_put(draw, chance, letters, place) for place in sorted(places)]
     small = picture.resize(SIZE, Image.Resampling.BOX)
-    return _seen(small, seed, light=chance.uniform(0.75, 1.05)), vehicles
+    return _photographed(small, seed, light=chance.uniform(0.75, 1.05)), vehicles
 
 
 def _mark_lanes(draw: ImageDraw.ImageDraw) -> None:
@@ -68,7 +68,7 @@ def _mark_lanes(draw: ImageDraw.ImageDraw) -> None:
 
 
 def _put(draw: ImageDraw.ImageDraw, chance: random.Random, letters: random.Random, place: int) -> Vehicle:
-    """A vehicle somewhere in its part of the road."""
+    """Draws a vehicle at a random position in its part of the road."""
     row, column = divmod(place, _COLUMNS)
     kind, color = chance.choice(list(_DRAWN)), chance.choice(list(COLORS))
     (wide, high), (plate_wide, plate_high), above, drawn = _DRAWN[kind]
@@ -77,7 +77,7 @@ def _put(draw: ImageDraw.ImageDraw, chance: random.Random, letters: random.Rando
     bottom = SIZE[1] * (row + 1) // _ROWS - chance.randint(12, 40)
 
     def at(left: float, top: float, right: float, low: float) -> Box:
-        """From the vehicle's own measures, from its middle and the road."""
+        """A box from distances to the middle of the vehicle and to the road."""
         return (
             round(middle + left * scale),
             round(bottom - top * scale),
@@ -132,7 +132,7 @@ def _lamps(draw: ImageDraw.ImageDraw, at: Any, out: int, above: int) -> None:
         _box(draw, at(side * out - 9, above, side * out + 9, above - 22), _LAMP, 3)
 
 
-#: How wide and high a vehicle is, how wide and high its plate, how far that is above the road, and how it is drawn.
+#: Width and height of a vehicle, width and height of its plate, height of the plate above the road, drawing function.
 _DRAWN = {
     "car": ((190, 150), (92, 22), 34, _car),
     "truck": ((200, 250), (92, 22), 52, _truck),
@@ -142,7 +142,7 @@ _DRAWN = {
 
 
 def _draw_plate(draw: ImageDraw.ImageDraw, box: Box, letters: random.Random) -> str:
-    """Black on white, with a frame; as long as there is room for."""
+    """Draws black text on white with a frame; returns the text, whose length depends on the width."""
     number = f"{letters.randint(10, 99)}"
     if box[2] - box[0] > 60:
         number = f"{''.join(letters.choices(_LETTERS, k=2))} {number}{letters.randint(10, 99)}"
@@ -160,14 +160,14 @@ def _box(draw: ImageDraw.ImageDraw, box: Box, fill: Any, round_by: int = 0, outl
     draw.rounded_rectangle(edges, round_by * _FINE, fill, outline, 2 * _FINE if outline else 0)
 
 
-def _seen(picture: Image.Image, seed: int, light: float) -> Image.Image:
-    """As a camera sees it: more or less light, and grain."""
+def _photographed(picture: Image.Image, seed: int, light: float) -> Image.Image:
+    """The image as a camera would take it: in more or less light, with grain."""
     grain = np.random.default_rng(seed).normal(0, 3, (SIZE[1], SIZE[0], 3))
     return Image.fromarray(np.clip(np.asarray(picture) * light + grain, 0, 255).round().astype(np.uint8))
 
 
 def generate(folder: Path, count: int, seed: int = 1) -> dict[str, Any]:
-    """Pictures in a folder's folder `images`, every other one a JPEG; the truth about them, also in truth.json."""
+    """Writes images into the subfolder `images`, every other one a JPEG, and truth.json; returns its content."""
     images = folder / "images"
     images.mkdir(parents=True, exist_ok=True)
     truth: dict[str, list[Vehicle]] = {}
@@ -176,13 +176,14 @@ def generate(folder: Path, count: int, seed: int = 1) -> dict[str, Any]:
         name = f"scene-{number:03}.{'jpg' if number % 2 else 'png'}"
         picture.save(images / name, quality=90)
         truth[name] = vehicles
-    told = {"totals": totals(list(truth.values())), "images": {n: [v._asdict() for v in of] for n, of in truth.items()}}
-    (folder / "truth.json").write_text(json.dumps(told, indent=1) + "\n")
-    return told
+    described = {name: [vehicle._asdict() for vehicle in vehicles] for name, vehicles in truth.items()}
+    content = {"totals": totals(list(truth.values())), "images": described}
+    (folder / "truth.json").write_text(json.dumps(content, indent=1) + "\n")
+    return content
 
 
 def totals(scenes: Sequence[Sequence[Vehicle]]) -> dict[str, dict[str, int]]:
-    """How many vehicles of each type and colour there are."""
+    """The number of vehicles of each type and colour."""
     vehicles = [vehicle for of in scenes for vehicle in of]
     counts = {"vehicles": Counter(v.type for v in vehicles), "colors": Counter(v.color for v in vehicles)}
     return {name: dict(sorted(count.items())) for name, count in counts.items()}
@@ -190,12 +191,12 @@ def totals(scenes: Sequence[Sequence[Vehicle]]) -> dict[str, dict[str, int]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--folder", type=Path, required=True, help="where; made if it is not there")
-    parser.add_argument("--count", type=int, default=40, help="how many pictures")
+    parser.add_argument("--folder", type=Path, required=True, help="folder for the files; created if it does not exist")
+    parser.add_argument("--count", type=int, default=40, help="number of images")
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
-    told = generate(given.folder, given.count, given.seed)
-    print(f"{given.count:,} pictures in {given.folder / 'images'}: {json.dumps(told['totals'])}")
+    content = generate(given.folder, given.count, given.seed)
+    print(f"{given.count:,} images in {given.folder / 'images'}: {json.dumps(content['totals'])}")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
-"""Test videos of many kinds, and files that are none, in a folder.
+"""Writes test videos of many kinds, and files that are not videos, into a folder.
 
     python examples/videos.py --folder tmp/videos
     python examples/videos.py --folder tmp/videos --count 20 --seconds 20 --size 1280x720
 
-Without --count one of each kind, broken ones among them; with it so many good ones of one size. Needs PyAV.
+Without --count: one file of each kind, including broken ones. With --count: that many good videos of one size. Needs
+PyAV.
 """
 
 import argparse
@@ -14,7 +15,7 @@ from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
-os.environ["SVT_LOG"] = "0"  # Before the encoder, which talks a lot, is loaded.
+os.environ["SVT_LOG"] = "0"  # Before the AV1 encoder is loaded, to turn off its many log lines.
 
 import av
 import numpy as np
@@ -23,10 +24,10 @@ _RATE, _SOUND = 25, 48_000
 
 
 @contextmanager
-def _thread_as_it_was() -> Iterator[None]:
-    """The AV1 encoder makes its caller a real-time thread, where the user may, and leaves it so.
+def _kept_scheduling() -> Iterator[None]:
+    """Restores the scheduling of the thread: the AV1 encoder makes its caller a real-time thread, if the user may.
 
-    All that is started later would be one too, and take the processors from everything else.
+    Everything that is started later would be real-time too, and take the processors from everything else.
     """
     if not hasattr(os, "sched_setscheduler"):
         yield
@@ -52,8 +53,8 @@ def make(
     options: dict[str, str] | None = None,
     encoder: dict[str, str] | None = None,
 ) -> Path:
-    """A video of a bar that walks from left to right as time passes, over a colour that changes, with a tone."""
-    with _thread_as_it_was(), av.open(path, "w", options=options or {}) as container:
+    """Writes a video of a bar that moves from left to right over a changing colour, with a tone; returns the path."""
+    with _kept_scheduling(), av.open(path, "w", options=options or {}) as container:
         picture = container.add_stream(codec, rate=_RATE)
         picture.width, picture.height, picture.pix_fmt = *size, pixels
         picture.gop_size = every
@@ -82,7 +83,7 @@ def _frame(number: int, frames: int, size: tuple[int, int]) -> av.VideoFrame:
     done = number / max(frames - 1, 1)
     image = np.empty((height, width, 3), np.uint8)
     image[:] = (int(40 + 160 * done), 90, int(200 - 160 * done))
-    image[: height // 8] = (240, 240, 230)  # What is above stays above.
+    image[: height // 8] = (240, 240, 230)  # Marks the upper edge.
     at = int(done * (width - width // 10))
     image[height // 4 :, at : at + max(width // 10, 1)] = (255, 200, 0)
     frame = av.VideoFrame.from_ndarray(image, "rgb24")
@@ -99,7 +100,7 @@ def _tone(number: int) -> av.AudioFrame:
 
 
 def good(folder: Path) -> Iterator[Path]:
-    """One of each kind that plays."""
+    """Writes one video of each kind that can be played; yields the paths."""
     yield make(folder / "h264.mp4")
     yield make(folder / "hevc.mp4", (640, 360), codec="libx265", encoder={"x265-params": "log-level=none"})
     yield make(folder / "vp9.webm", (426, 240), codec="libvpx-vp9", sound="libopus")
@@ -120,7 +121,7 @@ def good(folder: Path) -> Iterator[Path]:
 
 
 def bad(folder: Path) -> Iterator[Path]:
-    """Files that are no videos, or no longer."""
+    """Writes files that are not videos, or damaged ones; yields the paths."""
     whole = make(folder / ".whole.mp4").read_bytes()
     cut = make(folder / ".cut.mp4", options={"movflags": "faststart"}).read_bytes()
     matroska = make(folder / ".cut.mkv", frames=250).read_bytes()
@@ -137,10 +138,10 @@ def bad(folder: Path) -> Iterator[Path]:
     for name, content in broken.items():
         (folder / name).write_bytes(content)
         yield folder / name
-    yield _sound_only(folder / "bad-sound-only.mp4")
+    yield _audio_only(folder / "bad-sound-only.mp4")
 
 
-def _sound_only(path: Path) -> Path:
+def _audio_only(path: Path) -> Path:
     with av.open(path, "w") as container:
         tone = container.add_stream("aac", rate=_SOUND)
         tone.layout = "stereo"
@@ -151,10 +152,10 @@ def _sound_only(path: Path) -> Path:
 
 
 def main() -> None:
-    """Makes them and says so."""
+    """Writes the files and prints their paths."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, required=True)
-    parser.add_argument("--count", type=int, help="so many good ones instead of one of each kind")
+    parser.add_argument("--count", type=int, help="number of good videos to write instead of one file of each kind")
     parser.add_argument("--seconds", type=int, default=10)
     parser.add_argument("--size", default="1280x720")
     o = parser.parse_args()

@@ -1,10 +1,10 @@
-"""Pictures of traffic: number plates are made unreadable, then vehicles are counted by type and colour.
+"""Images of traffic: number plates are made unreadable, then vehicles are counted by type and colour.
 
 ```
 /images/*.jpg --> Find --> Splitter --> Sharder --> WorkQueue(MultiWorker: plates, blur) x n --+
                                |                        |                                      +--> Join --> Copier
                                +--> blurred before -----|--------------------------------------+             |   |
-                                                        +--> dead letters: what is no image                  |   |
+                                                        +--> dead letters: files that are not images         |   |
                                           --delete_originals: WorkQueue(delete) <----------------------------+   |
                                                                                                                  v
 summary.json, index.html <-- Reduce <-- WorkQueue(MultiWorker: vehicles, colors, tags) x n <-- Sharder <---------+
@@ -12,12 +12,11 @@ summary.json, index.html <-- Reduce <-- WorkQueue(MultiWorker: vehicles, colors,
 
     python pipelines/image_tagging.py --images '/images/*.jpg' --output /traffic --delete_originals
 
-Blurred copies lie in OUTPUT/blurred under their originals' names, with nothing of the originals but the pixels. No
-original is deleted before all images of the run are blurred (the Join), and none whose copy is not written whole; what
-could not be blurred stays. Counted are all images that have a copy, also those whose originals earlier runs deleted: a
-run that was killed is simply run again, and comes to the same totals. Vehicles and plates are found by measuring, which
-the pictures of examples/traffic.py are made for; others will want a model in pipelines/images/. Needs `pip install
-'beam-patterns[images]'`.
+Blurred copies are in OUTPUT/blurred, under the names of the originals, and contain nothing but the pixels. An original
+is deleted when all images of the run are blurred (the Join), and only if its copy is complete; originals that could not
+be blurred stay. All images with a copy are counted, also those whose originals earlier runs deleted: run a killed run
+again to get the same totals. Vehicles and plates are found by measurements that fit the images of examples/traffic.py;
+for other images, put a model into pipelines/parts/images/. Needs `pip install 'beam-patterns[images]'`.
 
 Source: Burns, Designing Distributed Systems, chapter 13 (coordinated batch processing), hands-on: an image tagging and
 processing pipeline.
@@ -28,8 +27,7 @@ if __name__ == "__main__":  # Before any import, so that no function of this fil
 
     run_as_module(__file__)
 
-import importlib.util
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -37,9 +35,10 @@ import apache_beam as beam
 from apache_beam.pvalue import AsDict, AsIter, PCollection
 from apache_beam.transforms.error_handling import ErrorHandler
 
-from beam_patterns.pipelines import Ended, Options, Places, launch, option, queue, switch
+from beam_patterns.pipelines import Ended, Places, launch, option, switch
 from beam_patterns.pipelines.parts.files.find import FilePattern
 from beam_patterns.pipelines.parts.files.gallery import PAGE
+from beam_patterns.pipelines.parts.files.options import FileOptions
 from beam_patterns.pipelines.parts.images.album import Album
 from beam_patterns.pipelines.parts.images.summary import SUMMARY, Totals, merged, totals_of, write_summary
 from beam_patterns.pipelines.parts.images.work import Deleter, Tags, blurrer, tagger
@@ -54,67 +53,52 @@ from beam_patterns.transforms import (
     Splitter,
     WorkQueue,
 )
-from beam_patterns.transforms.queues import QueueError, WriteToQueue
+from beam_patterns.transforms.queues import WriteToQueue
 
 _ALL, _NONE = "all", {"vehicles": {}, "colors": {}}
-_MOST_SHARDS = 64
+_MAX_SHARDS = 64
 
 
-class ImageTaggingOptions(Options):
-    """Pictures of traffic: plates are blurred, originals deleted if wanted, vehicles counted by type and colour."""
+class ImageTaggingOptions(FileOptions):
+    """Images of traffic: plates are blurred, originals optionally deleted, vehicles counted by type and colour."""
 
     images: str = option(
-        "The images, a folder or a pattern, in quotes so that the shell leaves it alone; ** means all folders below.",
+        "Images to read: a folder or a pattern, quoted to keep the shell from expanding it; ** includes subfolders.",
         example="'/images/*.jpg'",
     )
-    output: str = option("The folder for blurred copies, summary.json and index.html.", example="/traffic")
+    output: str = option("Folder for blurred copies, summary.json and index.html.", example="/traffic")
     delete_originals: bool = option(
-        "Delete each original when all images of the run are blurred; what could not be blurred stays.",
+        "Delete the originals when all images of the run are blurred; those that could not be blurred stay.",
         example="true",
         type=switch,
         default=False,
     )
-    shards: int = option("How many work queues share the images.", example="4", type=int, default=2)
+    shards: int = option("Number of work queues that share the images.", example="4", type=int, default=2)
     dead_letters: str = option(
-        "The queue for what is no image, with the reason; default: dead_letters.jsonl in --output.",
+        "Queue for files that are not images, with the reason; default: dead_letters.jsonl in --output.",
         example="'sqlite:///data/queues.db?topic=dead_letters'",
         default="",
     )
 
-    streams: ClassVar[bool] = False
-    local: ClassVar[str] = "images, and their blurred copies, are in folders that all workers must see"
+    files: ClassVar[str] = "images"
+    packages: ClassVar[Mapping[str, str]] = {"PIL": "pillow"}
+    extra: ClassVar[str] = "images"
+    local: ClassVar[str] = "images and their blurred copies are in folders that all workers must be able to access"
 
     def check(self) -> None:
-        """Values that make no sense, found before anything starts."""
-        try:
-            self.pattern  # noqa: B018 (a property that checks)
-        except ValueError as error:
-            raise ValueError(f"--images: {error}") from None
-        self.pattern.refuse_among(self.output, "images")
-        if not 1 <= self.shards <= _MOST_SHARDS:
-            raise ValueError(f"--shards: {self.shards} is not between 1 and {_MOST_SHARDS}")
-        queue(self.letters)
-        if importlib.util.find_spec("PIL") is None:
-            raise ValueError("images need the package pillow: pip install 'beam-patterns[images]'")
-
-    @property
-    def pattern(self) -> FilePattern:
-        """Which files."""
-        return FilePattern.of(self.images)
+        """Raises ValueError for values that can't work, before anything starts."""
+        super().check()
+        if not 1 <= self.shards <= _MAX_SHARDS:
+            raise ValueError(f"--shards: {self.shards} is not between 1 and {_MAX_SHARDS}")
 
     @property
     def album(self) -> Album:
-        """Where originals and copies lie."""
+        """The originals and their copies."""
         return Album(self.pattern.root, str(Path(self.output).absolute()))
-
-    @property
-    def letters(self) -> str:
-        """The dead letters' URI."""
-        return self.dead_letters or str(Path(self.output).absolute() / "dead_letters.jsonl")
 
 
 class Tagged(NamedTuple):
-    """What is in each image, and in all of them."""
+    """The tags of each image, and pairs ("all", totals)."""
 
     images: PCollection
     totals: PCollection
@@ -123,7 +107,7 @@ class Tagged(NamedTuple):
 def image_tagging(
     images: PCollection, album: Album, *, dead: ErrorHandler, shards: int = 2, delete: bool = False
 ) -> Tagged:
-    """The flow, from paths of originals, deleted ones included, to their Tags and to pairs ("all", totals)."""
+    """The flow from paths of originals, deleted ones included, to their Tags and totals."""
     found = images | "Look" >> Splitter(blurred=album.is_blurred).with_error_handler(dead)
     blurred = _shared(found.otherwise, "Blur", blurrer(album), shards, dead)
     done = (found.blurred, *blurred) | "Join" >> Join() | "Gather" >> Merger()
@@ -138,7 +122,7 @@ def image_tagging(
 
 
 def _shared(images: PCollection, verb: str, work: Any, shards: int, dead: ErrorHandler) -> list[PCollection]:
-    """The same work in several queues: where one is held up, the others go on."""
+    """The same work in several queues: when one is held up, the others continue."""
     parts = images | f"Shard for {verb}" >> Sharder(shards)
     return [part | f"{verb} {i}" >> WorkQueue(work).with_error_handler(dead) for i, part in enumerate(parts)]
 
@@ -148,7 +132,7 @@ def _all(unused: Totals) -> str:
 
 
 def build(p: beam.Pipeline, o: ImageTaggingOptions) -> Places:
-    """The flow between the folders that the options name, and where its results lie."""
+    """Builds the flow between the folders that the options name; returns where its results are."""
     with ErrorHandler("DeadLetters" >> DeadLetters()) as dead:
         find = beam.FlatMap(_found, o.pattern, o.album).with_output_types(str)
         images = p | "Start" >> beam.Impulse() | "Find" >> find
@@ -165,11 +149,8 @@ def build(p: beam.Pipeline, o: ImageTaggingOptions) -> Places:
 
 
 def _found(unused: bytes, pattern: FilePattern, album: Album) -> Iterator[str]:
-    """The originals there are, and those that are deleted but have their copies."""
-    images = {*pattern.paths(), *album.images_of_copies()}
-    if not images:
-        raise QueueError(f"there is no file {pattern}; check --images")
-    yield from sorted(images)
+    """The originals, and those that are deleted but have their copies."""
+    yield from pattern.checked({*pattern.paths(), *album.images_of_copies()}, "images")
 
 
 def _publish(album: Album, totals: dict[str, Totals], tagged: Iterable[Tags], letters: Iterable[DeadLetter]) -> None:
@@ -177,5 +158,5 @@ def _publish(album: Album, totals: dict[str, Totals], tagged: Iterable[Tags], le
 
 
 def run(argv: Sequence[str] | None = None) -> Ended:
-    """The whole pipeline from a command line; returns the exit code."""
+    """Runs the pipeline with a command line; returns the exit code, with the balance."""
     return launch(ImageTaggingOptions, build, argv)

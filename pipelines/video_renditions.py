@@ -1,19 +1,19 @@
-"""Renditions of videos: each for large screens, for small ones, for telephones, and as an animated thumbnail.
+"""Renditions of videos: for large screens, for small screens, for phones, and as an animated thumbnail.
 
 ```
                                          +--> Filter --> WorkQueue --> 2160p.mp4  --+
 /videos/*.mp4 --> WorkQueue --> Copier --+--> Filter --> WorkQueue --> 1080p.mp4  --+--> manifest.json
                    (probe)               +-------------> WorkQueue --> mobile.mp4 --+
                       |                  +-------------> WorkQueue --> thumbnail.webp
-                      +--> dead letters: what ffmpeg can't play, and why
+                      +--> dead letters: videos that ffmpeg can't play, with the reason
 ```
 
     python pipelines/video_renditions.py --videos '/videos/*.mp4' --output /renditions
 
-Nothing is enlarged: a size that would show no more than the next smaller one is left out (the Filters), and the
-manifest says so. The sound stays: AAC as it is, anything else as AAC. A video's manifest is there when all its
-renditions are. What is there, complete and made of the same file, is skipped, so a run that was killed goes on where it
-stopped; --force makes everything again. Needs `pip install 'beam-patterns[video]'`.
+Videos are never enlarged: a size that would show no more than the next smaller one is left out (by the Filters), and
+the manifest says so. Audio is kept: AAC as it is, other codecs as AAC. A video gets its manifest when all its
+renditions exist. Complete results of the same file are skipped, so a run after a killed one continues its work; --force
+makes everything again. Needs `pip install 'beam-patterns[video]'`.
 
 Source: Burns, Designing Distributed Systems, chapter 11, figure 11-2 (the copier pattern).
 """
@@ -33,8 +33,8 @@ from beam_patterns.pipelines import Ended, Places, launch
 from beam_patterns.pipelines.parts.files.find import FindFiles
 from beam_patterns.pipelines.parts.video.folders import OutputFolders
 from beam_patterns.pipelines.parts.video.options import VideoOptions
-from beam_patterns.pipelines.parts.video.renditions import Animator, Manifester, Probe, Renderer
-from beam_patterns.pipelines.parts.video.rungs import FHD, MOBILE, UHD, Rung
+from beam_patterns.pipelines.parts.video.renditions import FHD, MOBILE, UHD, Rendition
+from beam_patterns.pipelines.parts.video.workers import THUMBNAIL, ManifestWriter, Probe, Renderer, Thumbnail
 from beam_patterns.transforms import Copier, DeadLetters, Filter, WorkQueue
 from beam_patterns.transforms.queues import Message, WriteToQueue
 
@@ -46,28 +46,29 @@ class VideoRenditionsOptions(VideoOptions):
 def video_renditions(
     videos: PCollection, folders: OutputFolders, *, dead: ErrorHandler, timeout: float, force: bool
 ) -> PCollection:
-    """The flow, from paths of videos to paths of manifests."""
+    """The flow from paths of videos to paths of manifests."""
 
-    def queue(work: Renderer | Animator) -> beam.PTransform:
+    def rendered(result: Rendition | Thumbnail) -> beam.PTransform:
+        work = Renderer(folders, result)
         return WorkQueue(work, timeout=timeout).with_done_check(work.is_done, force=force).with_error_handler(dead)
 
-    def larger_than(rung: Rung) -> beam.PTransform:
-        return Filter(rung.fits).with_view(Message.json).with_error_handler(dead)
+    def needing(rendition: Rendition) -> beam.PTransform:
+        return Filter(rendition.is_needed).with_view(Message.json).with_error_handler(dead)
 
     probed = videos | "Probe" >> WorkQueue(Probe(folders), timeout=timeout).with_error_handler(dead)
     copies = probed | "Copy" >> Copier("uhd", "fhd", "mobile", "thumbnail")
     made = (
-        copies.uhd | "Above 1080p" >> larger_than(UHD) | "2160p" >> queue(Renderer(folders, UHD)),
-        copies.fhd | "Above mobile" >> larger_than(FHD) | "1080p" >> queue(Renderer(folders, FHD)),
-        copies.mobile | "Mobile" >> queue(Renderer(folders, MOBILE)),
-        copies.thumbnail | "Thumbnail" >> queue(Animator(folders)),
+        copies.uhd | "Above 1080p" >> needing(UHD) | "2160p" >> rendered(UHD),
+        copies.fhd | "Above mobile" >> needing(FHD) | "1080p" >> rendered(FHD),
+        copies.mobile | "Mobile" >> rendered(MOBILE),
+        copies.thumbnail | "Thumbnail" >> rendered(THUMBNAIL),
     )
     complete = probed | "All made" >> beam.util.WaitOn(*made)
-    return complete | "Manifest" >> beam.FlatMap(Manifester(folders)).with_output_types(str)
+    return complete | "Manifest" >> beam.FlatMap(ManifestWriter(folders)).with_output_types(str)
 
 
 def build(p: beam.Pipeline, o: VideoRenditionsOptions) -> Places:
-    """The flow between the folders that the options name, and where its results lie."""
+    """Builds the flow between the folders that the options name; returns where its results are."""
     with ErrorHandler("DeadLetters" >> (DeadLetters() | "Park" >> WriteToQueue(o.letters))) as dead:
         videos = p | "Find" >> FindFiles(o.pattern, "videos")
         video_renditions(videos, o.folders, dead=dead, timeout=o.timeout.total_seconds(), force=o.force)
@@ -75,5 +76,5 @@ def build(p: beam.Pipeline, o: VideoRenditionsOptions) -> Places:
 
 
 def run(argv: Sequence[str] | None = None) -> Ended:
-    """The whole pipeline from a command line; returns the exit code, with the balance."""
+    """Runs the pipeline with a command line; returns the exit code, with the balance."""
     return launch(VideoRenditionsOptions, build, argv)

@@ -4,14 +4,14 @@
 /videos/*.mp4 --> Find --> WorkQueue(thumbnails) --> /thumbnails/holiday.mp4/frame-01.jpg ...
                                |                                             sheet.jpg, preview.webp
                                |                     /thumbnails/index.html
-                               +--> dead letters: what ffmpeg can't play, and why
+                               +--> dead letters: videos that ffmpeg can't play, with the reason
 ```
 
     python pipelines/video_thumbnails.py --videos '/videos/*.mp4' --output /thumbnails --frames 12 --size 320
 
-A video whose thumbnails are there and complete is skipped, so a run that was killed goes on where it stopped, and the
-same command once a night works on new videos only. Other settings or a changed video make them anew, and so does
---force. Needs `pip install 'beam-patterns[video]'`.
+Videos with complete thumbnails are skipped: a run after a killed one continues its work, and a run every night works on
+new videos only. Thumbnails are made again when the settings or the video change, and with --force.
+Needs `pip install 'beam-patterns[video]'`.
 
 Source: Burns, Designing Distributed Systems, chapter 10, hands-on: implementing a video thumbnailer.
 """
@@ -31,40 +31,40 @@ from apache_beam.transforms.error_handling import ErrorHandler
 from beam_patterns.pipelines import Ended, Places, launch, option
 from beam_patterns.pipelines.parts.files.find import FindFiles
 from beam_patterns.pipelines.parts.files.gallery import PAGE
-from beam_patterns.pipelines.parts.video.gallery import write_gallery
+from beam_patterns.pipelines.parts.video.gallery import write_video_gallery
 from beam_patterns.pipelines.parts.video.options import VideoOptions
 from beam_patterns.pipelines.parts.video.thumbnails import Thumbnailer
 from beam_patterns.transforms import DeadLetter, DeadLetters, WorkQueue
 from beam_patterns.transforms.queues import WriteToQueue
 
-_MOST_FRAMES, _LEAST_SIZE = 500, 16
+_MAX_FRAMES, _MIN_SIZE = 500, 16
 
 
 class VideoThumbnailsOptions(VideoOptions):
     """Thumbnails of videos: frames, a contact sheet, an animated preview of each, and a gallery of all."""
 
-    frames: int = option("How many frames of each video.", example="12", type=int, default=12)
-    size: int = option("The longer side of a frame in pixels; never enlarged.", example="320", type=int, default=320)
+    frames: int = option("Number of frames per video.", example="12", type=int, default=12)
+    size: int = option("Longer side of a frame in pixels; never enlarged.", example="320", type=int, default=320)
 
     def check(self) -> None:
-        """Values that make no sense, found before anything starts."""
+        """Raises ValueError for values that can't work, before anything starts."""
         super().check()
-        if not 1 <= self.frames <= _MOST_FRAMES:
-            raise ValueError(f"--frames: {self.frames} is not between 1 and {_MOST_FRAMES}")
-        if self.size < _LEAST_SIZE:
-            raise ValueError(f"--size: {self.size} pixels show nothing; give {_LEAST_SIZE} or more")
+        if not 1 <= self.frames <= _MAX_FRAMES:
+            raise ValueError(f"--frames: {self.frames} is not between 1 and {_MAX_FRAMES}")
+        if self.size < _MIN_SIZE:
+            raise ValueError(f"--size: {self.size} pixels show nothing; give {_MIN_SIZE} or more")
 
 
 def video_thumbnails(
     videos: PCollection, thumbnailer: Thumbnailer, *, dead: ErrorHandler, timeout: float, force: bool
 ) -> PCollection:
-    """The flow, from paths of videos to paths of folders."""
+    """The flow from paths of videos to paths of folders."""
     work = WorkQueue(thumbnailer, timeout=timeout).with_done_check(thumbnailer.is_done, force=force)
     return videos | "Thumbnails" >> work.with_error_handler(dead)
 
 
 def build(p: beam.Pipeline, o: VideoThumbnailsOptions) -> Places:
-    """The flow between the folders that the options name, and where its results lie."""
+    """Builds the flow between the folders that the options name; returns where its results are."""
     thumbnailer = Thumbnailer(o.folders, o.frames, o.size)
     with ErrorHandler("DeadLetters" >> DeadLetters()) as dead:
         videos = p | "Find" >> FindFiles(o.pattern, "videos")
@@ -77,10 +77,10 @@ def build(p: beam.Pipeline, o: VideoThumbnailsOptions) -> Places:
 
 
 def _gallery(output: str, unused_made: Iterable[str], failed: Iterable[DeadLetter]) -> str:
-    """Waits for all of them; what earlier runs have made is in the page too."""
-    return write_gallery(output, failed)
+    """Waits for all thumbnails; the page includes those of earlier runs."""
+    return write_video_gallery(output, failed)
 
 
 def run(argv: Sequence[str] | None = None) -> Ended:
-    """The whole pipeline from a command line; returns the exit code, with the balance."""
+    """Runs the pipeline with a command line; returns the exit code, with the balance."""
     return launch(VideoThumbnailsOptions, build, argv)

@@ -83,11 +83,14 @@ def test_the_wheel_contains_the_package_and_nothing_else(tmp_path: Path) -> None
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"beam_patterns"}
     packed = {name for name in names if name.endswith(".py")}
-    assert packed == {
+    assert packed - {"beam_patterns/__init__.py"} == {
         f"beam_patterns/{path.relative_to(ROOT).as_posix()}"
         for folder in FOLDERS
         for path in (ROOT / folder).rglob("*.py")
     }
+    templates = [path for kind in ("html", "css") for path in (ROOT / "pipelines").rglob(f"*.{kind}")]
+    assert len(templates) == 6
+    assert {f"beam_patterns/{path.relative_to(ROOT).as_posix()}" for path in templates} <= set(names)
     assert {f"beam_patterns/{folder}/py.typed" for folder in FOLDERS} <= set(names)
 
 

@@ -1,4 +1,4 @@
-"""beam-patterns show NAME: a pipeline's picture as text and Mermaid, without running it."""
+"""beam-patterns show NAME: the flow of a pipeline as text and Mermaid, without running it."""
 
 import dataclasses
 import shlex
@@ -18,9 +18,9 @@ __all__ = ["show"]
 
 
 def show(module: ModuleType, argv: Sequence[str]) -> str:
-    """The picture; what the command line leaves out is taken from the options' examples."""
-    kind = options_class(module)
-    options, _ = kind.parse([*_examples(kind, argv), *argv])
+    """The flow as text and as Mermaid. Required options that the command line lacks get their examples."""
+    cls = options_class(module)
+    options, _ = cls.parse([*_examples(cls, argv), *argv])
     pipeline = beam.Pipeline("FnApiRunner")
     with drawing():
         module.build(pipeline, options)
@@ -28,11 +28,11 @@ def show(module: ModuleType, argv: Sequence[str]) -> str:
     return f"{text(flow)}\n\n{mermaid(flow)}"
 
 
-def _examples(kind: type[Options], argv: Sequence[str]) -> list[str]:
+def _examples(cls: type[Options], argv: Sequence[str]) -> list[str]:
     given = {argument.partition("=")[0] for argument in argv}
-    examples = options_of(kind)
+    examples = options_of(cls)
     return [
         f"--{field.name}={shlex.split(examples[field.name].example)[0]}"
-        for field in dataclasses.fields(kind)
+        for field in dataclasses.fields(cls)
         if field.default is dataclasses.MISSING and f"--{field.name}" not in given
     ]

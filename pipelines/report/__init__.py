@@ -1,9 +1,9 @@
-"""A run as one page, and a pipeline as a picture: SVG, text, Mermaid.
+"""The report of a run as one HTML page, and the flow of a pipeline as a picture: SVG, text, Mermaid.
 
-flow     the steps of a pipeline and what goes from one to another, counted
-layout   places for steps and ways for edges
-picture  the flow as SVG
-outline  the flow as text and Mermaid
-letters  dead letters of a run by fingerprint, gathered while it goes on
-page     everything in one HTML file
+flow      the steps of a pipeline and the counted edges between them
+layout    positions for steps and edges, drawn by flow.html
+outline   the flow as text and Mermaid
+letters   dead letters of a run by fingerprint, collected during the run
+images    images among the results
+recorder  everything in one page, run.html
 """

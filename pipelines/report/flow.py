@@ -1,6 +1,6 @@
-"""The flow of a pipeline as people draw it: its steps, and what goes from one to another."""
+"""The flow of a pipeline as a graph of its steps, with the number of elements on each edge."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -16,26 +16,28 @@ from beam_patterns.transforms.queues import Position, Written
 
 __all__ = ["CONTROL", "DATA", "DEAD", "Edge", "Flow", "Node", "counts_of"]
 
+#: Kinds of edges: elements, dead letters, and signals that something was written.
 DATA, DEAD, CONTROL = "data", "dead", "control"
 
 
 class Node(NamedTuple):
-    """A step: a pattern, or a transform without patterns in it."""
+    """A step: a pattern, or a transform that contains no pattern."""
 
     label: str
-    kind: str
+    transform: str
+    """The name of its class."""
 
 
 class Edge(NamedTuple):
-    """What goes from one step to another."""
+    """A PCollection between two steps."""
 
     source: str
     target: str
     name: str
-    """The output's name, where a step has several."""
+    """The output's name if the source has several outputs."""
     kind: str
-    """DATA, DEAD for what failed, CONTROL for what only says that something was written."""
     count: int | None = None
+    """The number of elements, if known."""
 
 
 class Flow(NamedTuple):
@@ -52,124 +54,95 @@ class Flow(NamedTuple):
 
     @staticmethod
     def of(pipeline: beam.Pipeline, counts: Mapping[str, int] | None = None) -> "Flow":
-        """The steps of a pipeline; with the counts of `counts_of` on its edges, if it has run."""
-        steps = _Steps()
-        pipeline.visit(steps)
+        """The steps of a pipeline; with the `counts_of` its run on the edges."""
+        graph = _Graph(pipeline)
         ids = pipeline.to_runner_api(return_context=True)[1].pcollections if counts else None
-
-        def count(pcollection: PCollection) -> int | None:
-            return counts.get(ids.get_id(pcollection)) if counts and ids else None
-
-        edges = tuple(dict.fromkeys(_edges(steps, count)))
-        # A bare Flatten is a place where lines meet, not a step.
-        joints = {node.label for node in steps.nodes if node.kind == "Flatten"}
-        nodes = tuple(node for node in steps.nodes if node.label not in joints)
-        return Flow(nodes, tuple(dict.fromkeys(_without(joints, edges))))
+        edges = [
+            edge._replace(count=counts.get(ids.get_id(pcollection))) if counts and ids else edge
+            for edge, pcollection in graph.edges()
+        ]
+        return Flow(tuple(graph.nodes()), tuple(dict.fromkeys(edges)))
 
 
 def counts_of(result: Any) -> dict[str, int]:
     """The number of elements of each PCollection of a finished run, by its id; empty if the runner reports none."""
-    return element_counts(_infos(result))
-
-
-def _infos(result: Any) -> Any:
     if hasattr(result, "monitoring_infos"):
-        return result.monitoring_infos()
-    service, job = getattr(result, "_job_service", None), getattr(result, "_job_id", None)
+        return element_counts(result.monitoring_infos())
+    service = getattr(result, "_job_service", None)  # A portable runner's result has no public method for this.
     if service is None:
-        return ()
-    return service.GetJobMetrics(beam_job_api_pb2.GetJobMetricsRequest(job_id=job)).metrics.committed
+        return {}
+    request = beam_job_api_pb2.GetJobMetricsRequest(job_id=result._job_id)
+    return element_counts(service.GetJobMetrics(request).metrics.committed)
 
 
-class _Steps(PipelineVisitor):
-    """The nodes, and which of them makes each PCollection."""
+class _Graph(PipelineVisitor):
+    """The primitive transforms of a pipeline, and the steps that they belong to."""
 
-    def __init__(self) -> None:
-        self._composites: list[AppliedPTransform] = []
+    def __init__(self, pipeline: beam.Pipeline) -> None:
         self._leaves: list[AppliedPTransform] = []
+        self._wrappers = set[AppliedPTransform]()
+        """Composites that contain a pattern and are not part of one: their parts are the steps."""
+        pipeline.visit(self)
+        self._makers = {made: (leaf, tag) for leaf in self._leaves for tag, made in leaf.outputs.items()}
 
     def enter_composite_transform(self, transform_node: AppliedPTransform) -> None:
-        self._composites.append(transform_node)
+        if isinstance(transform_node.transform, Pattern):
+            around = list(_ancestors(transform_node))
+            if not any(isinstance(node.transform, Pattern) for node in around):
+                self._wrappers.update(around)
 
     def visit_transform(self, transform_node: AppliedPTransform) -> None:
         self._leaves.append(transform_node)
 
-    @property
-    def nodes(self) -> list[Node]:
-        """In the order of the pipeline."""
-        steps = {id(step): step for step in map(self.step_of, self._leaves)}
-        return [Node(step.full_label, type(step.transform).__name__) for step in steps.values()]
+    def nodes(self) -> Iterator[Node]:
+        """The steps in the order of the pipeline."""
+        for step in dict.fromkeys(map(self._step_of, self._leaves)):
+            if not _is_flatten(step):
+                yield Node(step.full_label, type(step.transform).__name__)
 
-    def leaves(self) -> Iterator[tuple[AppliedPTransform, AppliedPTransform]]:
-        """The primitive transforms, each with the step it is part of."""
-        return ((leaf, self.step_of(leaf)) for leaf in self._leaves)
+    def edges(self) -> Iterator[tuple[Edge, PCollection]]:
+        """The edges between the steps, each with its PCollection."""
+        for leaf in self._leaves:
+            target = self._step_of(leaf)
+            if _is_flatten(target):
+                continue
+            for pcollection in (*leaf.inputs, *(side.pvalue for side in leaf.side_inputs)):
+                for source, tag, made in self._origins(pcollection):
+                    if source is not target:
+                        yield _edge(source, target, tag, made), made
 
-    def step_of(self, leaf: AppliedPTransform) -> AppliedPTransform:
-        """The outermost composite that is a pattern, or has none in it."""
-        chain = [leaf]
-        while chain[-1].parent is not None and chain[-1].parent.full_label:
-            chain.append(chain[-1].parent)
-        open_ones = self._with_patterns()
-        return next((one for one in reversed(chain) if id(one) not in open_ones), leaf)
+    def _step_of(self, leaf: AppliedPTransform) -> AppliedPTransform:
+        """The outermost composite that is a pattern or contains none."""
+        return next((node for node in [*_ancestors(leaf)][::-1] if node not in self._wrappers), leaf)
 
-    def _with_patterns(self) -> set[int]:
-        """Composites that are no pattern, but have one in them."""
-        if not hasattr(self, "_open"):
-            self._open: set[int] = set()
-            for one in self._composites:
-                if isinstance(one.transform, Pattern):
-                    self._open.update(map(id, _ancestors(one)))
-        return self._open
-
-
-def _ancestors(step: AppliedPTransform) -> list[AppliedPTransform]:
-    """Those around a step, up to the first pattern that it is part of."""
-    found: list[AppliedPTransform] = []
-    while (step := step.parent) is not None:
-        if isinstance(step.transform, Pattern):
-            return []
-        found.append(step)
-    return found
+    def _origins(self, pcollection: PCollection) -> Iterator[tuple[AppliedPTransform, str | None, PCollection]]:
+        """The steps that made the elements, each with its output. Edges pass through a bare Flatten."""
+        if pcollection not in self._makers:
+            return
+        leaf, tag = self._makers[pcollection]
+        step = self._step_of(leaf)
+        if not _is_flatten(step):
+            yield step, tag, pcollection
+            return
+        for flattened in leaf.inputs:
+            yield from self._origins(flattened)
 
 
-def _edges(steps: _Steps, count: Callable[[PCollection], int | None]) -> Iterator[Edge]:
-    made_by = {}
-    for leaf, step in steps.leaves():
-        for tag, pcollection in leaf.outputs.items():
-            made_by[pcollection] = (step, tag)
-    for leaf, target in steps.leaves():
-        inputs = [*leaf.inputs, *(side.pvalue for side in leaf.side_inputs)]
-        for pcollection in inputs:
-            source, tag = made_by.get(pcollection, (target, None))
-            if source is not target:
-                failed = isinstance(source.transform, DeadLetters) or isinstance(target.transform, DeadLetters)
-                kind = DEAD if failed else _kind(pcollection, tag)
-                name = _name(source, pcollection) if kind == DATA else ""
-                yield Edge(source.full_label, target.full_label, name, kind, count(pcollection))
+def _ancestors(node: AppliedPTransform) -> Iterator[AppliedPTransform]:
+    """The composites around a transform, the innermost first, without the pipeline itself."""
+    while (node := node.parent) is not None and node.full_label:
+        yield node
 
 
-def _kind(pcollection: PCollection, tag: str | None) -> str:
-    if tag == DEAD_TAG:
-        return DEAD
-    return CONTROL if pcollection.element_type in (Written, Position) else DATA
+def _is_flatten(step: AppliedPTransform) -> bool:
+    return type(step.transform).__name__ == "Flatten"
 
 
-def _name(source: AppliedPTransform, pcollection: PCollection) -> str:
-    named = {tag: output for tag, output in source.outputs.items() if tag != DEAD_TAG}
-    if len(named) < 2:
-        return ""
-    return next((str(tag) for tag, output in named.items() if output is pcollection and tag is not None), "")
-
-
-def _without(joints: set[str], edges: tuple[Edge, ...]) -> Iterator[Edge]:
-    """Edges that lead on where others end at a joint."""
-    for edge in edges:
-        if edge.source in joints:
-            continue
-        if edge.target not in joints:
-            yield edge
-            continue
-        onward = tuple(e._replace(source=edge.source) for e in edges if e.source == edge.target)
-        for after in _without(joints, tuple(e for e in edges if e.source in joints) + onward):
-            if after.source == edge.source:
-                yield edge._replace(target=after.target, kind=DEAD if after.kind == DEAD else edge.kind)
+def _edge(source: AppliedPTransform, target: AppliedPTransform, tag: str | None, pcollection: PCollection) -> Edge:
+    if tag == DEAD_TAG or isinstance(source.transform, DeadLetters) or isinstance(target.transform, DeadLetters):
+        return Edge(source.full_label, target.full_label, "", DEAD)
+    if pcollection.element_type in (Written, Position):
+        return Edge(source.full_label, target.full_label, "", CONTROL)
+    names = {output: name for name, output in source.outputs.items() if name != DEAD_TAG}
+    name = str(names.get(pcollection) or "") if len(names) > 1 else ""
+    return Edge(source.full_label, target.full_label, name, DATA)

@@ -1,8 +1,9 @@
-"""Dead letters of a run by fingerprint, gathered while it goes on: how many, and one of each as an example."""
+"""Dead letters of a run by fingerprint, collected during the run: how many there are, and one of each as an example."""
 
 import itertools
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from operator import attrgetter
+from typing import NamedTuple
 
 import apache_beam as beam
 from apache_beam.pipeline import AppliedPTransform, PipelineVisitor
@@ -12,108 +13,81 @@ from apache_beam.typehints import Tuple
 
 from beam_patterns.transforms import DeadLetter, DeadLetters
 
-__all__ = ["LABEL", "Gathered", "Kind"]
+__all__ = ["LABEL", "LetterGroup", "LetterGroups"]
 
-#: Of the step that gathers, which is no part of the flow and not in its picture.
+#: Begins the label of each collecting step, which is not part of the flow and not in its picture.
 LABEL = "ReportLetters"
-_FOUND: dict[tuple[int, int], list["Kind"]] = {}
-_PLACES = itertools.count()
+_Counted = tuple[int, DeadLetter]
+#: What each collecting step of each run found, in a runner that works in this process.
+_FOUND: dict[tuple[int, int], list["LetterGroup"]] = {}
+_RUNS = itertools.count()
 
 
-class Kind(NamedTuple):
-    """Failures of one kind."""
+class LetterGroup(NamedTuple):
+    """Dead letters with the same fingerprint."""
 
     fingerprint: str
-    number: int
+    count: int
     example: DeadLetter
+    """The one that failed first."""
 
 
-class Gathered:
-    """To be made when the pipeline is complete and has not run; once it has, `kinds` are there.
-
-    The runner must work in this process; elsewhere `known` stays False.
-    """
+class LetterGroups(PipelineVisitor):
+    """Adds steps that collect the dead letters. Create it when the pipeline is built and has not run."""
 
     def __init__(self, pipeline: beam.Pipeline) -> None:
-        run = next(_PLACES)
-        found = _Letters()
-        pipeline.visit(found)
-        for i, letters in enumerate(found.letters):
-            letters | f"{LABEL}{i}" >> _Gather((run, i))
-        self._places = [(run, i) for i in range(len(found.letters))]
+        run, self._letters = next(_RUNS), list[PCollection]()
+        pipeline.visit(self)
+        self._steps = [(run, number) for number in range(len(self._letters))]
+        for step, letters in zip(self._steps, self._letters, strict=True):
+            letters | f"{LABEL}{step[1]}" >> _Collect(step)
+
+    def enter_composite_transform(self, transform_node: AppliedPTransform) -> None:
+        """Notes the outputs of DeadLetters."""
+        if isinstance(transform_node.transform, DeadLetters):
+            self._letters += transform_node.outputs.values()
 
     @property
     def known(self) -> bool:
-        """Whether the run told; a pipeline that can have no dead letters has none."""
-        return all(place in _FOUND for place in self._places)
+        """Whether all steps have run in this process."""
+        return all(step in _FOUND for step in self._steps)
 
     @property
-    def kinds(self) -> list[Kind]:
-        """The most frequent first."""
-        merged: dict[str, Kind] = {}
-        for kind in (kind for place in self._places for kind in _FOUND.get(place, [])):
-            before = merged.get(kind.fingerprint)
-            merged[kind.fingerprint] = kind._replace(number=kind.number + before.number) if before else kind
-        return sorted(merged.values(), key=lambda kind: (-kind.number, kind.fingerprint))
+    def groups(self) -> list[LetterGroup]:
+        """The groups found, the largest first."""
+        merged: dict[str, LetterGroup] = {}
+        for group in (group for step in self._steps for group in _FOUND.get(step, [])):
+            other = merged.get(group.fingerprint)
+            merged[group.fingerprint] = group._replace(count=group.count + other.count) if other else group
+        return sorted(merged.values(), key=lambda group: (-group.count, group.fingerprint))
 
 
-class _Letters(PipelineVisitor):
-    """What DeadLetters made."""
-
-    def __init__(self) -> None:
-        self.letters: list[PCollection] = []
-
-    def enter_composite_transform(self, transform_node: AppliedPTransform) -> None:
-        if isinstance(transform_node.transform, DeadLetters):
-            self.letters += transform_node.outputs.values()
-
-
-class _Gather(beam.PTransform):
-    def __init__(self, place: tuple[int, int]) -> None:
+class _Collect(beam.PTransform):
+    def __init__(self, step: tuple[int, int]) -> None:
         super().__init__()
-        self._place = place
+        self._step = step
 
     def expand(self, letters: PCollection) -> PCollection:
         return (
             letters
             | "Globally" >> beam.WindowInto(GlobalWindows())
-            | "ByFingerprint" >> beam.Map(_by_fingerprint).with_output_types(Tuple[str, DeadLetter])
-            | "Example" >> beam.CombinePerKey(_Example())
+            | "ByFingerprint" >> beam.Map(_by_fingerprint).with_output_types(Tuple[str, Tuple[int, DeadLetter]])
+            | "Example" >> beam.CombinePerKey(_counted)
             | "Kinds" >> beam.CombineGlobally(beam.combiners.ToListCombineFn())
-            | "Tell" >> beam.FlatMap(_tell, self._place).with_output_types(int)
+            | "Tell" >> beam.FlatMap(_keep, self._step).with_output_types(int)
         )
 
 
-def _by_fingerprint(letter: DeadLetter) -> tuple[str, DeadLetter]:
-    return letter.fingerprint, letter
+def _by_fingerprint(letter: DeadLetter) -> tuple[str, _Counted]:
+    return letter.fingerprint, (1, letter)
 
 
-class _Example(beam.CombineFn):
-    """The number, and the letter that failed first."""
-
-    def create_accumulator(self) -> tuple[int, Any]:
-        return 0, None
-
-    def add_input(self, accumulator: tuple[int, Any], letter: DeadLetter) -> tuple[int, Any]:
-        number, example = accumulator
-        return number + 1, _first(example, letter)
-
-    def merge_accumulators(self, accumulators: Iterable[tuple[int, Any]]) -> tuple[int, Any]:
-        total, first = 0, None
-        for number, example in accumulators:
-            total, first = total + number, _first(first, example)
-        return total, first
-
-    def extract_output(self, accumulator: tuple[int, Any]) -> tuple[int, Any]:
-        return accumulator
+def _counted(letters: Iterable[_Counted]) -> _Counted:
+    """The number of letters, and the one that failed first."""
+    counts, examples = zip(*letters, strict=True)
+    return sum(counts), min(examples, key=attrgetter("first_failed_at"))
 
 
-def _first(one: Any, other: Any) -> Any:
-    if one is None or other is None:
-        return one or other
-    return min(one, other, key=lambda letter: letter.first_failed_at)
-
-
-def _tell(kinds: list[Any], place: tuple[int, int]) -> tuple[()]:
-    _FOUND[place] = [Kind(name, number, example) for name, (number, example) in kinds]
+def _keep(groups: list[tuple[str, _Counted]], step: tuple[int, int]) -> tuple[()]:
+    _FOUND[step] = [LetterGroup(fingerprint, *counted) for fingerprint, counted in groups]
     return ()

@@ -6,12 +6,12 @@ from .flow import CONTROL, DEAD, Edge, Flow
 
 __all__ = ["mermaid", "text"]
 
-_ARROW = {DEAD: "--dead-->", CONTROL: "..written..>"}
-_LINK = {DEAD: "-. dead .->", CONTROL: "-.->"}
+_ARROWS = {DEAD: "--dead-->", CONTROL: "..written..>"}
+_LINKS = {DEAD: "-. dead .->", CONTROL: "-.->"}
 
 
 def text(flow: Flow) -> str:
-    """A tree from each source; a step that was shown before is not taken apart again.
+    """A tree from each source; the branches of a step are shown once.
 
     >>> from .flow import Node
     >>> flow = Flow((Node("Read", "R"), Node("Keep", "Filter")), (Edge("Read", "Keep", "", "data"),))
@@ -24,41 +24,42 @@ def text(flow: Flow) -> str:
     lines: list[str] = []
     for node in flow.nodes:
         if node.label not in reached:
-            lines.append(_named(flow, node.label))
             shown.add(node.label)
-            lines += _below(flow, node.label, shown, "")
+            lines += [_named(flow, node.label), *_branches(flow, node.label, shown, "")]
     return "\n".join(lines)
 
 
-def _below(flow: Flow, label: str, shown: set[str], indent: str) -> Iterator[str]:
-    edges = list(dict.fromkeys(e._replace(count=None) for e in flow.edges if e.source == label))
-    for i, edge in enumerate(edges):
-        last = i == len(edges) - 1
-        arrow = _ARROW.get(edge.kind, f"--{edge.name}-->" if edge.name else "-->")
-        again = edge.target in shown
-        line = f"{indent}{'└' if last else '├'}── {arrow} "
-        yield line + (f"{edge.target} (above)" if again else _named(flow, edge.target))
-        if not again:
-            shown.add(edge.target)
-            yield from _below(flow, edge.target, shown, indent + ("    " if last else "│   "))
+def _branches(flow: Flow, label: str, shown: set[str], indent: str) -> Iterator[str]:
+    edges = list(dict.fromkeys(edge._replace(count=None) for edge in flow.edges if edge.source == label))
+    for edge in edges:
+        is_last = edge is edges[-1]
+        arrow = _ARROWS.get(edge.kind, f"--{edge.name}-->" if edge.name else "-->")
+        line = f"{indent}{'└' if is_last else '├'}── {arrow} "
+        if edge.target in shown:
+            yield f"{line}{edge.target} (above)"
+            continue
+        yield line + _named(flow, edge.target)
+        shown.add(edge.target)
+        yield from _branches(flow, edge.target, shown, indent + ("    " if is_last else "│   "))
 
 
 def _named(flow: Flow, label: str) -> str:
-    kind = next(node.kind for node in flow.nodes if node.label == label)
-    return label if kind[:1] == label[:1] and label.startswith(kind[:4]) else f"{label} ({kind})"
+    """The label, with the transform if the label doesn't begin like its name."""
+    transform = next(node.transform for node in flow.nodes if node.label == label)
+    return label if transform[:1] == label[:1] and label.startswith(transform[:4]) else f"{label} ({transform})"
 
 
 def mermaid(flow: Flow) -> str:
-    """A flowchart, as GitHub and GitLab draw it in documents."""
-    names = {node.label: f"s{i}" for i, node in enumerate(flow.nodes)}
+    """A Mermaid flowchart, as GitHub and GitLab draw it in documents."""
+    names = {node.label: f"s{number}" for number, node in enumerate(flow.nodes)}
     lines = ["flowchart LR"]
-    lines += [f'    {names[node.label]}["{_quoted(node.label)}<br/>{_quoted(node.kind)}"]' for node in flow.nodes]
-    lines += [f"    {names[e.source]} {_link(e)} {names[e.target]}" for e in flow.edges]
+    lines += [f'    {names[node.label]}["{_quoted(node.label)}<br/>{_quoted(node.transform)}"]' for node in flow.nodes]
+    lines += [f"    {names[edge.source]} {_link(edge)} {names[edge.target]}" for edge in flow.edges]
     return "\n".join(dict.fromkeys(lines))
 
 
 def _link(edge: Edge) -> str:
-    return _LINK.get(edge.kind, f'-->|"{_quoted(edge.name)}"|' if edge.name else "-->")
+    return _LINKS.get(edge.kind, f'-->|"{_quoted(edge.name)}"|' if edge.name else "-->")
 
 
 def _quoted(label: str) -> str:

@@ -1,6 +1,7 @@
-"""What a run tells, gathered into its report."""
+"""Collects what is known of a run and writes its report, one HTML page."""
 
 import dataclasses
+import logging
 import platform
 import shlex
 import time
@@ -13,24 +14,24 @@ from typing import Any, NamedTuple
 
 import apache_beam as beam
 
-from beam_patterns.pipelines.runtime.options import Options, options_of, shown
-from beam_patterns.transforms.balance import TIMES, Balance, quantile
-from beam_patterns.transforms.extend import replaced_file
-from beam_patterns.transforms.queues import open_queue
+from beam_patterns.pipelines.runtime.options import Options, options_of, page, shown
+from beam_patterns.pipelines.runtime.pages import write_page
+from beam_patterns.transforms.balance import TIMES, Balance, Key, quantile
+from beam_patterns.transforms.queues import QueueError, open_queue
 
 from .flow import Flow, counts_of
-from .letters import LABEL, Gathered
-from .page import Report, Times, render
-from .produced import images_in
+from .images import images_in
+from .layout import Layout
+from .letters import LABEL, LetterGroups
 
 __all__ = ["About", "Recorder", "flow_of"]
 
-Counters = Mapping[tuple[str, str, str], int]
+_LOG = logging.getLogger(__name__)
 _PACKAGES = ("beam-patterns", "apache-beam", "pyarrow", "kafka-python", "confluent-kafka", "google-cloud-pubsub")
 
 
 class About(NamedTuple):
-    """What a run is called and was asked for."""
+    """The name, the summary and the parameters of a run."""
 
     name: str
     summary: str = ""
@@ -38,55 +39,62 @@ class About(NamedTuple):
 
     @staticmethod
     def of(options: Options) -> "About":
-        """A pipeline by its options class, whose docstring is the summary."""
-        kind = type(options)
-        return About(kind.__module__.rpartition(".")[2], (kind.__doc__ or "").strip(), _parameters(options))
+        """The description of a pipeline by its options class, whose docstring is the summary."""
+        cls = type(options)
+        return About(cls.__module__.rpartition(".")[2], (cls.__doc__ or "").strip(), _parameters(options))
 
 
 class Recorder:
-    """Makes the page about a run. Create it when the pipeline is built and has not run: it gathers dead letters too."""
+    """Writes the report of a run. Create it when the pipeline is built and has not run: it adds steps of its own."""
 
     def __init__(self, path: str, about: About, pipeline: beam.Pipeline, places: Mapping[str, str]) -> None:
-        self._path, self._about, self._pipeline, self._places = Path(path), about, pipeline, dict(places)
-        self._letters = Gathered(pipeline)
+        self._path, self._about, self._pipeline, self._places = _checked(path), about, pipeline, dict(places)
+        self._letters = LetterGroups(pipeline)
         self._started = time.time()
 
-    def write(self, balance: Balance, counters: Counters, result: Any = None, error: str = "") -> None:
-        """Writes the page, whole or not at all."""
-        page = render(self._report(balance, counters, result, error))
-        with replaced_file(self._path) as partial:
-            partial.write_text(page, encoding="utf-8")
+    def write(self, balance: Balance, counters: Mapping[Key, int], result: Any = None, error: str = "") -> None:
+        """Writes the page, complete or not at all. `error` is the sentence about a run that failed."""
+        try:
+            write_page(
+                self._path,
+                "report/run.html",
+                about=self._about,
+                started=datetime.fromtimestamp(self._started, UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
+                seconds=time.time() - self._started,
+                error=error,
+                layout=Layout.of(flow_of(self._pipeline, counts_of(result) if result else None)),
+                balance=balance,
+                times=_times(balance, counters),
+                letters=self._letters,
+                replay=_replay(self._places.get("dead letters", "")),
+                places=self._places,
+                images=images_in(self._places.values(), self._started),
+                versions=_versions(),
+            )
+        except OSError as problem:
+            sentence = f"the report can't be written to {self._path}: {problem.strerror}; name another file"
+            if not error:
+                raise QueueError(sentence) from problem
+            _LOG.error(sentence)  # The run itself failed, and the caller reports why.
 
-    def _report(self, balance: Balance, counters: Counters, result: Any, error: str) -> Report:
-        return Report(
-            name=self._about.name,
-            summary=self._about.summary,
-            started=datetime.fromtimestamp(self._started, UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
-            seconds=time.time() - self._started,
-            flow=flow_of(self._pipeline, counts_of(result) if result else None),
-            balance=balance,
-            kinds=self._letters.kinds,
-            kinds_known=self._letters.known,
-            replay=_replay(self._places.get("dead letters", "")),
-            parameters=self._about.parameters,
-            versions=_versions(),
-            places=self._places,
-            images=images_in(self._places.values(), self._started),
-            times=_times(balance, counters),
-            error=error,
-        )
 
-
-def flow_of(pipeline: beam.Pipeline, counts: Any = None) -> Flow:
-    """The flow without what the report has put there itself."""
+def flow_of(pipeline: beam.Pipeline, counts: Mapping[str, int] | None = None) -> Flow:
+    """The flow without the steps that the recorder adds."""
     flow = Flow.of(pipeline, counts)
     nodes = tuple(node for node in flow.nodes if not node.label.startswith(LABEL))
     edges = tuple(edge for edge in flow.edges if not edge.target.startswith(LABEL))
     return Flow(nodes, edges)
 
 
+def _checked(path: str) -> Path:
+    """The path; raises ValueError if no file can be written there, or if the page would replace a device."""
+    if Path(page(path)).exists() and not Path(path).is_file():
+        raise ValueError(f"the report can't be written to {path!r}, which is not a regular file; name another file")
+    return Path(path)
+
+
 def _parameters(options: Options) -> dict[str, str]:
-    """As given on the command line; a secret shows only that there is one."""
+    """The options as written on the command line, without the text of secrets."""
     known = options_of(type(options))
     values = {field.name: getattr(options, field.name) for field in dataclasses.fields(options)}
     return {
@@ -96,24 +104,27 @@ def _parameters(options: Options) -> dict[str, str]:
     }
 
 
-def _times(balance: Balance, counters: Counters) -> dict[str, Times]:
-    """Of each step of the balance."""
+def _times(balance: Balance, counters: Mapping[Key, int]) -> dict[str, tuple[str, str]]:
+    """The median and the 95th percentile of the time per element, for each step of the balance that measured it."""
     buckets: dict[str, Counter[int]] = defaultdict(Counter)
     labels = sorted((step.label for step in balance.steps), key=len, reverse=True)
     for (place, namespace, name), items in counters.items():
         if namespace == TIMES:
             owner = next((label for label in labels if f"{place}/".startswith(f"{label}/")), place)
             buckets[owner][int(name)] += items
-    return {label: Times(quantile(found, 0.5), quantile(found, 0.95)) for label, found in buckets.items()}
+    return {label: (_duration(quantile(of, 0.5)), _duration(quantile(of, 0.95))) for label, of in buckets.items()}
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds * 1000:,.3g} ms" if seconds < 1 else f"{seconds:,.3g} s"
 
 
 def _replay(dead_letters: str) -> str:
-    """The command that sends the letters back, as far as it is known."""
+    """The command that replays dead letters, with URI for queues that only the user knows; empty without a queue."""
     if not dead_letters:
         return ""
-    command = ["python", "pipelines/replay_dead_letters.py", "--dead_letters"]
     queue = open_queue(dead_letters)
-    command.append(queue.read_uri("replay"))
+    command = ["python", "pipelines/replay_dead_letters.py", "--dead_letters", queue.read_uri("replay")]
     if queue.sibling("any") is None:
         command += ["--to", "URI"]
     if not queue.keeps_positions:

@@ -1,4 +1,4 @@
-"""Traffic: plates are unreadable, originals safe until all are blurred, and the totals are the truth."""
+"""Image tagging: plates are unreadable, originals stay until all are blurred, and the totals are correct."""
 
 import json
 import os
@@ -32,7 +32,7 @@ scene: Callable[..., Any] = _EXAMPLES["scene"]
 pytestmark = pytest.mark.usefixtures("fork_server")
 
 IMAGES = 8
-NO_IMAGE = "no image that can be read: it is none of JPEG, PNG, WEBP, BMP, TIFF"
+NO_IMAGE = "the file is not a JPEG, PNG, WEBP, BMP or TIFF image"
 BROKEN = {
     "cut-off.png": "the image is broken: image file is truncated",
     "empty.jpg": NO_IMAGE,
@@ -50,7 +50,7 @@ def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def traffic(generated: Path, tmp_path: Path) -> Path:
-    """A folder of images, to be worked on."""
+    """A folder with a copy of the images."""
     return Path(shutil.copytree(generated / "images", tmp_path / "images"))
 
 
@@ -60,7 +60,7 @@ def truth(generated: Path) -> dict[str, Any]:
 
 
 def tag(traffic: Path, *more: str) -> dict[str, Any]:
-    """Runs the pipeline; the totals."""
+    """Runs the pipeline; returns the totals."""
     output = traffic.parent / "out"
     assert run(["--images", str(traffic), "--output", str(output), "--quiet", "--shards=1", *more]) == 0
     return json.loads((output / "summary.json").read_bytes())
@@ -77,13 +77,13 @@ def names(folder: Path) -> list[str]:
 
 
 def spoil(traffic: Path) -> None:
-    """Adds what is no image."""
+    """Adds files that are not images."""
     (traffic / "cut-off.png").write_bytes((traffic / "scene-000.png").read_bytes()[:50_000])
     (traffic / "empty.jpg").write_bytes(b"")
     (traffic / "notes.txt").write_text("<b>no image</b>")
 
 
-def test_totals_are_the_truth_and_originals_stay_unless_told_otherwise(traffic: Path, truth: dict[str, Any]) -> None:
+def test_totals_are_correct_and_originals_stay_by_default(traffic: Path, truth: dict[str, Any]) -> None:
     originals = names(traffic)
     assert tag(traffic, "--shards=3") == truth["totals"]
     assert names(traffic) == originals == names(traffic.parent / "out" / "blurred")
@@ -92,11 +92,11 @@ def test_totals_are_the_truth_and_originals_stay_unless_told_otherwise(traffic: 
     assert f"<li>{truth['totals']['vehicles']['car']} car</li>" in page
     copies = {path: path.stat().st_ino for path in (traffic.parent / "out" / "blurred").iterdir()}
     assert tag(traffic) == truth["totals"]
-    assert {path: path.stat().st_ino for path in copies} == copies, "what is blurred is not blurred again"
+    assert {path: path.stat().st_ino for path in copies} == copies, "no image is blurred twice"
 
 
 @pytest.mark.parametrize("kind", ["png", "jpg", "webp"])
-def test_plates_can_not_be_read_in_a_copy_and_all_else_is_as_it_was(tmp_path: Path, kind: str) -> None:
+def test_plates_can_not_be_read_in_a_copy_and_everything_else_is_unchanged(tmp_path: Path, kind: str) -> None:
     copies = []
     for plates in (1, 2):
         folder = tmp_path / str(plates)
@@ -110,14 +110,14 @@ def test_plates_can_not_be_read_in_a_copy_and_all_else_is_as_it_was(tmp_path: Pa
         for left, top, right, low in (vehicle.plate_box for vehicle in vehicles):
             near[top - 25 : low + 25, left - 25 : right + 25] = True
             assert np.ptp(before[top:low, left:right].mean(axis=2)) > 150, "it could be read"
-            assert np.ptp(copy[top:low, left:right].mean(axis=2)) < 12, "nobody can tell where a character was"
+            assert np.ptp(copy[top:low, left:right].mean(axis=2)) < 12, "no character is visible"
         assert np.abs(copy.astype(int) - before)[~near].max() <= (0 if kind == "png" else 40)
         copies.append([copy[top:low, left:right] for left, top, right, low in (v.plate_box for v in vehicles)])
     for one, other in zip(*copies, strict=True):
         assert np.abs(one.mean(axis=(0, 1)) - other.mean(axis=(0, 1))).max() < 6, "other plates look the same"
 
 
-def test_a_copy_holds_nothing_but_pixels_and_stands_upright(tmp_path: Path) -> None:
+def test_a_copy_contains_nothing_but_pixels_and_is_upright(tmp_path: Path) -> None:
     picture, _ = scene(3)
     notes = Image.Exif()
     notes[0x0112], notes[0x010E] = 6, "B-KX 4711 went by"  # Turned by a quarter; a description.
@@ -131,7 +131,7 @@ def test_a_copy_holds_nothing_but_pixels_and_stands_upright(tmp_path: Path) -> N
         assert (image.size, dict(image.getexif())) == (picture.size, {})
 
 
-def test_what_is_no_image_is_a_dead_letter_and_stays_while_the_others_are_tagged_and_deleted(
+def test_files_that_are_not_images_are_dead_letters_and_stay_while_images_are_tagged_and_deleted(
     traffic: Path, truth: dict[str, Any]
 ) -> None:
     spoil(traffic)
@@ -139,17 +139,17 @@ def test_what_is_no_image_is_a_dead_letter_and_stays_while_the_others_are_tagged
         assert tag(traffic, "--delete_originals") == truth["totals"]
         assert names(traffic) == sorted(BROKEN)
         letters = dead_letters(traffic.parent / "out")
-        told = {Path(letter["payload"]).name: letter["error_message"] for letter in letters}
-        assert {name: said.partition(" (")[0].partition("; ")[0] for name, said in told.items()} == BROKEN
+        reasons = {Path(letter["payload"]).name: letter["error_message"] for letter in letters}
+        assert {name: text.partition(" (")[0].partition("; ")[0] for name, text in reasons.items()} == BROKEN
         assert {(letter["step"].partition(" ")[0], letter["attempts"]) for letter in letters} == {("Blur", 1)}
         assert len(names(traffic.parent / "out" / "blurred")) == IMAGES
-    assert "notes.txt</b><span>no image that can be read" in (traffic.parent / "out" / "index.html").read_text()
+    assert "notes.txt</b><span>the file is not a JPEG" in (traffic.parent / "out" / "index.html").read_text()
 
 
 @pytest.mark.integration
 def test_no_original_is_deleted_while_one_image_is_still_worked_on(traffic: Path, truth: dict[str, Any]) -> None:
     originals = names(traffic)
-    os.mkfifo(traffic / "endless.png")  # Whoever reads it waits until somebody writes.
+    os.mkfifo(traffic / "endless.png")  # Reading it waits for a writer.
     process = started(traffic)
     try:
         blurred = traffic.parent / "out" / "blurred"
@@ -164,18 +164,18 @@ def test_no_original_is_deleted_while_one_image_is_still_worked_on(traffic: Path
     assert json.loads((traffic.parent / "out" / "summary.json").read_bytes()) == truth["totals"]
 
 
-def test_everything_to_be_deleted_has_come_through_the_join() -> None:
+def test_originals_are_deleted_after_the_join_only() -> None:
     p = beam.Pipeline("FnApiRunner")
     build(p, ImageTaggingOptions(images="/images/*", output="/out", delete_originals=True))
     edges = {(edge.source, edge.target) for edge in Flow.of(p).edges if edge.kind == DATA}
     steps = ("Delete", "Copy", "Gather", "Join")
     before = {step: {source for source, target in edges if target == step} for step in steps}
-    ways_in = {"Look", "Blur 0", "Blur 1"}
-    assert before == {"Delete": {"Copy"}, "Copy": {"Gather"}, "Gather": {"Join"}, "Join": ways_in}
+    entrances = {"Look", "Blur 0", "Blur 1"}
+    assert before == {"Delete": {"Copy"}, "Copy": {"Gather"}, "Gather": {"Join"}, "Join": entrances}
 
 
 @pytest.mark.integration
-def test_a_run_that_is_killed_at_its_work_and_while_it_deletes_comes_to_the_same_totals(
+def test_runs_that_were_killed_at_work_and_during_deletion_end_with_the_same_totals(
     traffic: Path, truth: dict[str, Any]
 ) -> None:
     blurred = traffic.parent / "out" / "blurred"
@@ -190,7 +190,7 @@ def test_a_run_that_is_killed_at_its_work_and_while_it_deletes_comes_to_the_same
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-        assert {*names(traffic), *(names(blurred))} >= set(truth["images"]), "each is there, or its copy"
+        assert {*names(traffic), *(names(blurred))} >= set(truth["images"]), "each image exists, or its copy"
     assert tag(traffic, "--delete_originals") == truth["totals"]
     assert names(traffic) == []
     assert names(blurred) == sorted(truth["images"])
@@ -199,7 +199,7 @@ def test_a_run_that_is_killed_at_its_work_and_while_it_deletes_comes_to_the_same
 
 
 @pytest.mark.integration
-def test_prism_does_the_same(traffic: Path, truth: dict[str, Any], prism_endpoint: str) -> None:
+def test_prism_gives_the_same_results(traffic: Path, truth: dict[str, Any], prism_endpoint: str) -> None:
     spoil(traffic)
     prism = ["--runner=PortableRunner", f"--job_endpoint={prism_endpoint}", "--environment_type=LOOPBACK"]
     assert tag(traffic, "--delete_originals", "--shards=2", *prism) == truth["totals"]
@@ -207,19 +207,22 @@ def test_prism_does_the_same(traffic: Path, truth: dict[str, Any], prism_endpoin
     assert len(dead_letters(traffic.parent / "out")) == len(BROKEN)
 
 
-def test_what_was_put_in_the_place_of_an_original_is_not_deleted_but_worked_on_anew(tmp_path: Path) -> None:
+def test_an_image_that_replaced_an_original_is_not_deleted_and_is_blurred_itself(tmp_path: Path) -> None:
     album, image = Album(str(tmp_path), str(tmp_path / "out")), str(tmp_path / "a.png")
     scene(3)[0].save(image)
     assert not album.is_blurred(image)
-    with pytest.raises(ChangedError, match="so it stays"):
+    with pytest.raises(ChangedError, match="this image stays"):
         Deleter(album)(image)
     blurrer(album)(image)
     assert album.is_blurred(image)
     scene(4)[0].save(image)
     assert not album.is_blurred(image)
-    with pytest.raises(ChangedError, match="so it stays"):
+    with pytest.raises(ChangedError, match="this image stays"):
         Deleter(album)(image)
-    with pytest.raises(ChangedError, match="replaced by another image"), album.new_copy(image, modified=1) as partial:
+    with (
+        pytest.raises(ChangedError, match="another image replaced"),
+        album.new_copy(image, modified=1) as partial,
+    ):
         partial.write_bytes(b"of the image before")
     assert names(tmp_path / "out" / "blurred") == ["a.png"]
     blurrer(album)(image)
@@ -230,13 +233,13 @@ def test_what_was_put_in_the_place_of_an_original_is_not_deleted_but_worked_on_a
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 700), (1280, 720)])
-def test_a_picture_without_vehicles_has_none(tmp_path: Path, size: tuple[int, int]) -> None:
+def test_no_vehicles_are_found_in_an_empty_image(tmp_path: Path, size: tuple[int, int]) -> None:
     for name, mode in (("a.png", "L"), ("b.png", "P"), ("c.png", "RGBA"), ("d.tif", "I;16")):
         Image.new(mode, size, 0).save(tmp_path / name)
         assert find_vehicles(read(tmp_path / name).pixels) == []
 
 
-def test_a_picture_that_would_fill_the_memory_is_refused(tmp_path: Path) -> None:
+def test_an_image_that_would_fill_the_memory_is_an_error(tmp_path: Path) -> None:
     Image.new("1", (20_000, 20_000)).save(tmp_path / "a.png")
     with pytest.raises(BrokenImageError, match="decompression bomb"):
         read(tmp_path / "a.png")
@@ -245,18 +248,18 @@ def test_a_picture_that_would_fill_the_memory_is_refused(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--images", "gs://b/*.png", "--output", "out"], "--images: 'gs://b/*.png' names no files of this machine"),
-        (["--images", "/i/*.png", "--output", "/i"], "--output: /i is among the images, which would be overwritten"),
-        (["--images", "/i/**", "--output", "/i/o"], "--output: /i/o is among the images"),
+        (["--images", "gs://b/*.png", "--output", "out"], "--images: 'gs://b/*.png' is not a path on this machine"),
+        (["--images", "/i/*.png", "--output", "/i"], "--output: results in /i would overwrite the images"),
+        (["--images", "/i/**", "--output", "/i/o"], "--output: results in /i/o would overwrite the images"),
         (["--images", "/i", "--output", "/o", "--shards", "0"], "--shards: 0 is not between 1 and 64"),
     ],
 )
-def test_wrong_options_are_told_before_anything_starts(arguments: list[str], sentence: str) -> None:
-    with pytest.raises(ValueError) as told:
+def test_wrong_options_are_errors_before_anything_starts(arguments: list[str], sentence: str) -> None:
+    with pytest.raises(ValueError) as error:
         ImageTaggingOptions.parse(arguments)
-    assert str(told.value).startswith(sentence)
+    assert str(error.value).startswith(sentence)
 
 
-def test_no_image_at_all_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_without_images_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--images", str(tmp_path / "*.png"), "--output", str(tmp_path / "out")]) == 1
-    assert f"there is no file {tmp_path}/*.png; check --images" in capsys.readouterr().err
+    assert f"--images: no file matches {tmp_path}/*.png; check the path" in capsys.readouterr().err

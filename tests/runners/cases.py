@@ -149,9 +149,7 @@ CASES = {
             "out/": ["blurred", "index.html", "summary.json"],
             "out/blurred/": ["a.png"],
             "out/summary.json": {"vehicles": {"motorcycle": 2}, "colors": {"black": 1, "green": 1}},
-            "dead": [
-                ("Blur 0", 1, "no image that can be read: it is none of JPEG, PNG, WEBP, BMP, TIFF; in stage 'plates'")
-            ],
+            "dead": [("Blur 0", 1, "the file is not a JPEG, PNG, WEBP, BMP or TIFF image; in stage 'plates'")],
         },
         "Look 2 2, Shard for Blur 2 2, Blur 0 2 1 1, Join 1 1, Gather 1 1, Copy 1 1, Delete 1 1, Shard for Tag 1 1, "
         "Tag 0 1 1, Total 1 1, Tags 1 1, Park 1 1",

@@ -1,1 +1,1 @@
-"""What pipelines over files share: which files, how results get to their places whole, a page that shows them."""
+"""Shared parts of pipelines over files: options, which files to read, a gallery of the results."""

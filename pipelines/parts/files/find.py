@@ -1,6 +1,6 @@
-"""The work items of pipelines over files: files by name, not by content."""
+"""Files as work items: their names, not their contents."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,42 +14,49 @@ __all__ = ["FilePattern", "FindFiles"]
 
 
 class FilePattern(str):
-    """Which files: a path such as /videos/*.mp4 or /videos/**/*.mov, or a folder, for every file in it."""
+    """Files to read: a path such as /videos/*.mp4 or /videos/**/*.mov, or a folder, for every file in it."""
 
     @classmethod
     def of(cls, text: str) -> Self:
-        """The pattern, absolute; a ValueError if it can't be one."""
+        """The absolute pattern; raises ValueError for a text that isn't one."""
         path = text.removeprefix("file://")
         if not path or "://" in path:
-            raise ValueError(f"{text!r} names no files of this machine, which workers could read")
+            raise ValueError(f"{text!r} is not a path on this machine; name files that all workers can read")
         return cls(files_in(str(Path(path).absolute())))
 
     @property
     def root(self) -> str:
-        """The folder in which all of them are."""
+        """The folder that contains all of the files."""
         parts = Path(self).parts
-        signs = [number for number, part in enumerate(parts) if has_wildcards(part)]
-        return str(Path(*parts[: signs[0] if signs and not Path(self).exists() else len(parts) - 1]))
+        wildcards = [number for number, part in enumerate(parts) if has_wildcards(part)]
+        return str(Path(*parts[: wildcards[0] if wildcards and not Path(self).exists() else len(parts) - 1]))
 
     def paths(self) -> list[str]:
-        """The files there are now."""
+        """The files that exist now."""
         return [file.path for file in find_files(str(self))]
 
-    def refuse_among(self, output: str, what: str) -> None:
-        """Raises a ValueError if what is made of the files would lie among them."""
+    def checked(self, paths: Iterable[str], option: str) -> list[str]:
+        """The paths, sorted; raises a QueueError that names the option if there are none."""
+        found = sorted(paths)
+        if not found:
+            raise QueueError(f"--{option}: no file matches {self}; check the path")
+        return found
+
+    def check_apart_from(self, output: str, what: str) -> None:
+        """Raises ValueError if the folder of the results is, or contains, a folder of the files."""
         if "://" in output:
-            raise ValueError(f"--output: {output} is no folder of this machine")
+            raise ValueError(f"--output: {output!r} is not a folder on this machine; name a local folder")
         root, folder = Path(self.root), Path(output).absolute()
         if folder == root or ("**" in self and root in folder.parents):
-            raise ValueError(f"--output: {output} is among the {what}, which would be overwritten; take another folder")
+            raise ValueError(f"--output: results in {output} would overwrite the {what}; name another folder")
 
 
 class FindFiles(beam.PTransform):
-    """The paths of the files there are when the run starts.
+    """The paths of the files that exist when the run starts.
 
     In: the pipeline.
     Out: PCollection[str].
-    Failure: no file at all fails the run with a QueueError that names the option to check.
+    Failure: without any file the run fails with a QueueError that names the option to check.
     """
 
     def __init__(self, pattern: FilePattern, option: str) -> None:
@@ -63,7 +70,4 @@ class FindFiles(beam.PTransform):
 
 
 def _found(unused: bytes, pattern: FilePattern, option: str) -> Iterator[str]:
-    paths = pattern.paths()
-    if not paths:
-        raise QueueError(f"there is no file {pattern}; check --{option}")
-    yield from paths
+    yield from pattern.checked(pattern.paths(), option)

@@ -1,1 +1,1 @@
-"""What image_tagging does with one picture of traffic: plain functions, without Beam."""
+"""The work of image_tagging on one image of traffic: plain functions, without Beam."""

@@ -1,4 +1,4 @@
-"""Where originals and their blurred copies lie, and how it is known that a copy is whole and of its original."""
+"""Originals and their blurred copies, and how a copy is recognised as complete and up to date."""
 
 import os
 from collections.abc import Iterator
@@ -15,20 +15,20 @@ _COPIES = "blurred"
 
 
 class ChangedError(PermanentError):
-    """An original that was replaced while it was worked on: the next run takes it anew."""
+    """An original that was replaced during the work: the next run works on the new one."""
 
 
 class Album(NamedTuple):
-    """Originals below `root`, each with a copy of the same name in OUTPUT/blurred, which has the original's own time.
+    """Originals below `root`, each with a copy of the same name and modification time in OUTPUT/blurred.
 
-    An image is known by the path of its original, also when that is deleted.
+    The path of the original names an image, even when the original is deleted.
     """
 
     root: str
     output: str
 
     def name(self, image: str) -> str:
-        """For people.
+        """The image's name for people.
 
         >>> Album("/images", "/out").name("/images/2026/a.png")
         '2026/a.png'
@@ -36,16 +36,16 @@ class Album(NamedTuple):
         return Path(image).relative_to(self.root).as_posix()
 
     def copy(self, image: str) -> Path:
-        """The blurred copy's path."""
+        """The path of the blurred copy."""
         return Path(self.output, _COPIES, self.name(image))
 
     def is_blurred(self, image: str) -> bool:
         """Whether there is a copy of the image as it is now, or as it was when it was deleted."""
-        copied, now = _time(self.copy(image)), _time(Path(image))
+        copied, now = _modified(self.copy(image)), _modified(Path(image))
         return copied is not None and now in (copied, None)
 
     def images_of_copies(self) -> Iterator[str]:
-        """Those that have a copy, deleted ones included."""
+        """The images that have a copy, deleted ones included."""
         folder = Path(self.output, _COPIES)
         for path in folder.rglob("*"):
             if path.is_file() and not is_partial(path):
@@ -53,24 +53,29 @@ class Album(NamedTuple):
 
     @contextmanager
     def new_copy(self, image: str, modified: int) -> Iterator[Path]:
-        """A file to write that becomes the copy of an original of that time, whole and safe from a power cut."""
+        """Yields a file to write, which becomes the durable copy of an original with this modification time.
+
+        Raises ChangedError if the original has another time by then.
+        """
         final = self.copy(image)
         with replaced_file(final) as partial:
             yield partial
             os.utime(partial, ns=(modified, modified))
             make_durable(str(partial))
-            if _time(Path(image)) != modified:
-                raise ChangedError("it was replaced by another image during the work; run this once more")
+            if _modified(Path(image)) != modified:
+                raise ChangedError("another image replaced this one during the work; run the pipeline again")
         make_durable(str(final.parent))
 
     def delete_original(self, image: str) -> None:
-        """Deletes an original that has its copy; one that was put in its place meanwhile stays."""
+        """Deletes an original that has its copy; raises ChangedError for a new original in its place, which stays."""
         if not self.is_blurred(image):
-            raise ChangedError("there is no blurred copy of this image as it is now, so it stays; run this once more")
+            raise ChangedError(
+                "this image stays, as there is no blurred copy of it as it is now; run the pipeline again"
+            )
         Path(image).unlink(missing_ok=True)
 
 
-def _time(path: Path) -> int | None:
+def _modified(path: Path) -> int | None:
     try:
         return path.stat().st_mtime_ns
     except FileNotFoundError:

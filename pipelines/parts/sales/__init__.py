@@ -1,1 +1,1 @@
-"""What sales_report is made of: rows and their totals, periods, charts and the page."""
+"""Parts of sales_report: orders and their totals, periods, charts and the page."""

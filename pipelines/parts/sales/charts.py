@@ -1,41 +1,57 @@
-"""Charts as SVG that takes its colours from the page, light or dark."""
+"""Charts as SVG for a page, which chooses the colours: light or dark."""
 
 import datetime
 import io
 import re
+import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-__all__ = ["bars", "columns", "lines"]
+from markupsafe import Markup
 
-#: Colours that no chart has: the page's style sheet replaces them.
-_STAND_INS = {"#010101": "var(--ink)", "#020202": "var(--grid)"}
-_INK, _GRID = _STAND_INS
-_SERIES = ("#03030%x", "var(--series-%d)")
-_MOST = 6
+from beam_patterns.pipelines.runtime.pages import visible
 
+__all__ = ["Chart", "bars", "columns", "lines"]
 
-def lines(title: str, days: Sequence[datetime.date], series: dict[str, Sequence[float]]) -> str:
-    """A line per name over time."""
-    figure, axes = _figure(3.4)
-    for number, (name, values) in enumerate(series.items()):
-        axes.plot(days, values, label=name, color=_color(number), linewidth=1.6)
-    axes.legend(frameon=False, fontsize=8, labelcolor=_INK, ncols=3, loc="upper left", bbox_to_anchor=(0, 1.16))
-    return _svg(figure, axes, title, dates=True)
+#: Colours that no chart has, each replaced by a variable of the page's style sheet.
+_INK, _GRID, _SERIES = "#010101", "#020202", [f"#03030{number}" for number in range(6)]
+_VARIABLES = {_INK: "var(--ink)", _GRID: "var(--line)"} | {
+    color: f"var(--series-{number})" for number, color in enumerate(_SERIES)
+}
+_MAX_LABEL = 30
 
 
-def columns(title: str, days: Sequence[datetime.date], values: Sequence[float]) -> str:
+class Chart(NamedTuple):
+    """A chart with its title; `legend` names its series."""
+
+    title: str
+    svg: Markup
+    legend: Sequence[str] = ()
+
+
+def lines(title: str, days: Sequence[datetime.date], series: dict[str, Sequence[float]]) -> Chart:
+    """A line per name over time, of six names at most."""
+    figure, axes = _figure(3.1)
+    for color, values in zip(_SERIES, series.values(), strict=False):
+        axes.plot(days, values, color=color, linewidth=1.6, marker="" if len(days) > 1 else "o")
+    axes.set_xlim(days[0] - datetime.timedelta(days=1), days[-1] + datetime.timedelta(days=1))
+    return Chart(title, _svg(figure, axes, "lines", dates=True), list(series))
+
+
+def columns(title: str, days: Sequence[datetime.date], values: Sequence[float]) -> Chart:
     """A column per period."""
     figure, axes = _figure(2.8)
-    axes.bar(days, values, width=5, color=_color(0))
-    return _svg(figure, axes, title, dates=True)
+    axes.bar(days, values, width=5, color=_SERIES[0])
+    return Chart(title, _svg(figure, axes, "columns", dates=True))
 
 
-def bars(title: str, names: Sequence[str], values: Sequence[float]) -> str:
+def bars(title: str, names: Sequence[str], values: Sequence[float]) -> Chart:
     """A bar per name, the first on top."""
     figure, axes = _figure(0.8 + 0.28 * len(names))
-    axes.barh(list(names)[::-1], list(values)[::-1], color=_color(0), height=0.7)
-    return _svg(figure, axes, title, dates=False)
+    axes.barh(range(len(names)), values, color=_SERIES[0], height=0.7)
+    axes.set_yticks(range(len(names)), map(_label, names))
+    axes.invert_yaxis()
+    return Chart(title, _svg(figure, axes, "bars", dates=False))
 
 
 def _figure(height: float) -> Any:
@@ -45,11 +61,17 @@ def _figure(height: float) -> Any:
     return figure, figure.add_subplot()
 
 
-def _color(number: int) -> str:
-    return _SERIES[0] % (number % _MOST)
+def _label(name: str) -> str:
+    r"""A name as matplotlib shows it: text between two $ would be a formula.
+
+    >>> print(_label("tea for $1 or $2"), _label("x" * 40))
+    tea for \$1 or \$2 xxxxxxxxxxxxxxxxxxxxxxxxxxxxx…
+    """
+    text = visible(name)
+    return (text if len(text) <= _MAX_LABEL else f"{text[: _MAX_LABEL - 1]}…").replace("$", r"\$")
 
 
-def _svg(figure: Any, axes: Any, title: str, *, dates: bool) -> str:
+def _svg(figure: Any, axes: Any, name: str, *, dates: bool) -> Markup:
     from matplotlib import rc_context
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
     from matplotlib.ticker import FuncFormatter
@@ -58,31 +80,29 @@ def _svg(figure: Any, axes: Any, title: str, *, dates: bool) -> str:
     axes.tick_params(colors=_INK, length=0, labelsize=8)
     axes.grid(axis="y" if dates else "x", color=_GRID, linewidth=0.6)
     axes.set_axisbelow(True)
-    money = axes.yaxis if dates else axes.xaxis
-    money.set_major_formatter(FuncFormatter(_short))
+    (axes.yaxis if dates else axes.xaxis).set_major_formatter(FuncFormatter(_short))
     if dates:
         locator = AutoDateLocator(maxticks=8)
         axes.xaxis.set_major_locator(locator)
         axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, show_offset=False))
     text = io.StringIO()
-    # Text stays text, in the page's font; names of clips are derived from the title, so that charts do not mix them up.
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": title, "font.family": "sans-serif"}):
+    # Text stays text, in the page's font, so a character that matplotlib's font lacks doesn't matter. The salt makes
+    # the file the same each time.
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": name}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")
         figure.savefig(text, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    return _fitted(text.getvalue(), title)
+    return _for_page(text.getvalue(), name)
 
 
-def _fitted(svg: str, title: str) -> str:
-    """For inside a page: no XML head, no size of its own, the page's colours."""
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r'(<svg [^>]*?)\s(?:width|height)="[^"]*pt"', r"\1", svg)
-    svg = re.sub(r'(<svg [^>]*?)\s(?:width|height)="[^"]*pt"', r"\1", svg)
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.S)
-    for stand_in, color in _STAND_INS.items():
-        svg = svg.replace(stand_in, color)
-    for number in range(_MOST):
-        svg = svg.replace(_SERIES[0] % number, _SERIES[1] % number)
-    svg = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font: \1px var(--font)", svg)
-    return svg.replace("<svg ", f'<svg role="img" aria-label="{title}" ', 1)
+def _for_page(svg: str, name: str) -> Markup:
+    """The drawing without XML head, metadata and size; with the page's font and colours, and ids of its own."""
+    head, body = svg[svg.index("<svg") :].split(">", 1)
+    head = re.sub(r'\s(?:width|height)="[^"]*pt"', "", head)
+    body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.S)
+    body = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font: \1px var(--font)", body)
+    body = re.sub(r'( id="|"#|url\(#)', rf"\g<1>{name}-", body)
+    body = re.sub(r"#0[123]0[123]0\d", lambda found: _VARIABLES[found[0]], body)
+    return Markup(f'{head} role="img">{body}')  # noqa: S704 (matplotlib escapes names)
 
 
 def _short(value: float, unused_position: int) -> str:

@@ -1,4 +1,4 @@
-"""Orders as rows, and what is added up of them."""
+"""Orders as rows, and the totals computed from them."""
 
 import datetime
 from typing import Any, NamedTuple
@@ -10,7 +10,7 @@ __all__ = ["TYPES", "VALUES", "WEEKDAYS", "ByWeek", "Order", "Totals", "day_in"]
 
 
 class Order(NamedTuple):
-    """The columns that are read; a refund is an order of a negative amount."""
+    """The columns to read. A refund is an order with a negative amount."""
 
     placed_at: int
     """Microseconds since the epoch."""
@@ -21,14 +21,14 @@ class Order(NamedTuple):
     """Cents."""
 
 
-#: What the columns are in the files.
+#: The types of the columns in files.
 TYPES = {"placed_at": pa.timestamp("us", "UTC"), "amount": pa.decimal128(18, 2)}
 
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 
 class Totals(NamedTuple):
-    """Of a day or week, region and product; the amounts in cents, refunds negative."""
+    """Totals of a group of orders. Amounts are in cents, those of refunds negative."""
 
     sales: int
     refunds: int
@@ -44,7 +44,7 @@ class Totals(NamedTuple):
 
 _AMOUNT, _QUANTITY = pc.field("amount"), pc.field("quantity")
 _IS_SALE = pc.greater_equal(_AMOUNT, pc.scalar(0))
-#: What Sum adds up: the fields of Totals.
+#: The values that Sum adds up, in the order of the fields of Totals.
 VALUES = (
     pc.if_else(_IS_SALE, _AMOUNT, 0),
     pc.if_else(_IS_SALE, 0, _AMOUNT),
@@ -55,13 +55,13 @@ VALUES = (
 
 
 def day_in(zone: str) -> pc.Expression:
-    """The day on which an order was placed, as the clocks of a time zone have it."""
-    there = pc.field("placed_at").cast(pa.timestamp("us", "UTC")).cast(pa.timestamp("us", zone))
-    return pc.local_timestamp(there).cast(pa.date32(), safe=False)
+    """The local day on which an order was placed, in a time zone."""
+    local = pc.field("placed_at").cast(pa.timestamp("us", "UTC")).cast(pa.timestamp("us", zone))
+    return pc.local_timestamp(local).cast(pa.date32(), safe=False)
 
 
 class ByWeek:
-    """The key of a day's totals with the first day of its week instead of the day.
+    """The key of a daily total, with the first day of the week instead of the day.
 
     >>> ByWeek("monday")(((datetime.date(2026, 3, 1), "north", "tea"), ()))
     (datetime.date(2026, 2, 23), 'north', 'tea')

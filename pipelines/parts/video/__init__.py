@@ -1,1 +1,1 @@
-"""What the video pipelines do with one video: plain functions, without Beam."""
+"""The work of the video pipelines on one video: plain functions, without Beam."""

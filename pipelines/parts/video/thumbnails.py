@@ -1,28 +1,27 @@
 """The work of video_thumbnails: frames, a contact sheet and an animated preview of one video."""
 
 import json
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from beam_patterns.pipelines.parts.files.replaced import replaced_folder
-
-from .folders import OutputFolders, Stamp
-from .frames import save_moving, sheet, shots
+from .folders import OutputFolders, replaced_folder
+from .frames import contact_sheet, save_animation, shots
 from .source import opened
 
-__all__ = ["FACTS", "Thumbnailer"]
+__all__ = ["DESCRIPTION", "Thumbnailer"]
 
-FACTS, _SHEET, _PREVIEW = "thumbnails.json", "sheet.jpg", "preview.webp"
+DESCRIPTION, _SHEET, _PREVIEW = "thumbnails.json", "sheet.jpg", "preview.webp"
 _QUALITY = 85
 
 
 class Thumbnailer(NamedTuple):
-    """A worker: the video's path in, the path of a folder with its pictures out.
+    """A worker from the path of a video to the path of a folder with its thumbnails.
 
     ```
     OUTPUT/holiday.mp4/frame-01.jpg ... frame-12.jpg
                        sheet.jpg
                        preview.webp
-                       thumbnails.json    what is in the folder, and what it was made of
+                       thumbnails.json    lists the files, and identifies the video and the settings
     ```
     """
 
@@ -31,39 +30,34 @@ class Thumbnailer(NamedTuple):
     size: int
 
     def __call__(self, video: str) -> str:
-        """Makes the folder, all of it or none."""
-        stamp = Stamp.of(video)
+        """Makes the folder, complete or not at all."""
+        made_of = self._made_of(video)  # Before the video is read: one that is replaced meanwhile is done again.
         with opened(video) as source:
             taken = shots(source, self.frames, self.size)
-            facts = {
-                "video": self.folders.name(video),
-                "seconds": round(source.length, 3),
-                "width": source.width,
-                "height": source.height,
-            }
+            about = {"video": self.folders.name(video), **source.description}
         final = self.folders.folder(video)
         with replaced_folder(final) as folder:
-            names = [f"frame-{number:0{len(str(self.frames))}}.jpg" for number in range(1, len(taken) + 1)]
-            for name, shot in zip(names, taken, strict=True):
-                shot.picture.save(folder / name, quality=_QUALITY)
-            sheet(taken).save(folder / _SHEET, quality=_QUALITY)
-            save_moving(taken, folder / _PREVIEW)
-            files = [{"file": name, "seconds": round(shot.seconds, 3)} for name, shot in zip(names, taken, strict=True)]
-            facts |= {"frames": files, "sheet": _SHEET, "preview": _PREVIEW, "made_of": self._made_of(stamp)}
-            (folder / FACTS).write_text(json.dumps(facts, indent=1, ensure_ascii=False), encoding="utf-8")
+            files = []
+            for number, shot in enumerate(taken, 1):
+                name = f"frame-{number:0{len(str(self.frames))}}.jpg"
+                shot.image.save(folder / name, quality=_QUALITY)
+                files.append({"file": name, "seconds": round(shot.seconds, 3)})
+            contact_sheet(taken).save(folder / _SHEET, quality=_QUALITY)
+            save_animation(taken, folder / _PREVIEW)
+            about |= {"frames": files, "sheet": _SHEET, "preview": _PREVIEW, "made_of": made_of}
+            (folder / DESCRIPTION).write_text(json.dumps(about, indent=1, ensure_ascii=False), encoding="utf-8")
         return str(final)
 
     def is_done(self, video: str) -> bool:
-        """Whether the folder is there, made of the video as it is now and with these settings."""
+        """Whether the folder is complete, made of the video as it is now, with these settings."""
         folder = self.folders.folder(video)
         try:
-            facts = json.loads((folder / FACTS).read_bytes())
-            files = [facts["sheet"], facts["preview"], *(frame["file"] for frame in facts["frames"])]
-            return facts["made_of"] == self._made_of(Stamp.of(video)) and all(
-                (folder / file).exists() for file in files
-            )
+            about = json.loads((folder / DESCRIPTION).read_bytes())
+            files = [about["sheet"], about["preview"], *(frame["file"] for frame in about["frames"])]
+            return about["made_of"] == self._made_of(video) and all((folder / file).exists() for file in files)
         except (OSError, ValueError, KeyError, TypeError):
             return False
 
-    def _made_of(self, stamp: Stamp) -> dict[str, Any]:
-        return {**stamp._asdict(), "frames": self.frames, "size": self.size}
+    def _made_of(self, video: str) -> dict[str, Any]:
+        status = Path(video).stat()
+        return {"bytes": status.st_size, "modified_ns": status.st_mtime_ns, "frames": self.frames, "size": self.size}

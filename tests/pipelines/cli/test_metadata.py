@@ -139,7 +139,7 @@ def test_the_container_spec_names_one_image_for_launcher_and_workers(tmp_path: P
     ("arguments", "sentence"),
     [
         (["template", "work_queu"], "there is no pipeline 'work_queu'; did you mean work_queue?"),
-        (["template", "sales_report", "--image", "i"], "sales_report can't run on Dataflow: tables and page are"),
+        (["template", "sales_report", "--image", "i"], "sales_report can't run on Dataflow: the tables and the page"),
         (["template", "work_queue"], "template needs --image: the image in the registry, by tag or digest"),
     ],
 )
