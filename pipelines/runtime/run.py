@@ -213,16 +213,19 @@ class _Watched:
         here: Mapping[Key, int] = self._counts.here if self._on_prism else {}
         counters = Counter({**counters_of(result, pipeline), **here})
         balance = screen.counted = Balance.of_counters(counters, pipeline, interim_of(result, pipeline) - here.keys())
-        ended = state in (None, PipelineState.DONE)
-        if self._recorder:
-            self._recorder.write(balance, counters, result, "" if ended else f"the runner ended the run as {state}")
-        if not ended:
-            screen.complain(f"the runner ended the run as {state}")
-            return _FAILED
-        screen.balance(balance)
-        screen.places(self._places)
-        for label, concurrency in concurrency_of(result, pipeline):
-            screen.say(f"{label}: {concurrency.advice()}")
+        error = "" if state in (None, PipelineState.DONE) else f"the runner ended the run as {state}"
+        if error:
+            screen.complain(error)
+        else:
+            self._print(result, balance)
+        if self._recorder:  # Last, so that a page that can't be written does not hide the balance.
+            self._recorder.write(balance, counters, result, error)
+        return 0 if balance.closes and not error else _FAILED
+
+    def _print(self, result: PipelineResult, balance: Balance) -> None:
+        self._screen.balance(balance)
+        self._screen.places(self._places)
+        for label, concurrency in concurrency_of(result, self._pipeline):
+            self._screen.say(f"{label}: {concurrency.advice()}")
         for complaint in balance.complaints():
-            screen.complain(f"the balance does not close at {complaint}")
-        return 0 if balance.closes else _FAILED
+            self._screen.complain(f"the balance does not close at {complaint}")
