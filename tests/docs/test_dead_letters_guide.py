@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+import pytest
+
 from beam_patterns.transforms import DeadLetter
 from beam_patterns.transforms.queues import Message
 from tests import ROOT
@@ -20,6 +22,7 @@ def test_every_field_has_its_row_with_the_name_it_has_in_a_queue() -> None:
     assert sorted(named) == sorted(name for name, _ in letter.as_message().attributes)
 
 
+@pytest.mark.integration
 def test_the_guide_can_be_followed_from_its_first_block_to_its_last(tmp_path: Path) -> None:
     said = list[str]()
     for kind, text in BLOCKS:

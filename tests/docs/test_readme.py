@@ -75,6 +75,7 @@ def test_make_test_is_what_the_project_is_checked_with() -> None:
     assert "-m pytest" in dry.stdout
 
 
+@pytest.mark.integration
 def test_the_example_of_imported_transforms_runs(tmp_path: Path) -> None:
     shell(BASH[1], tmp_path)
     (tmp_path / "example.py").write_text(PYTHON[0])
@@ -85,6 +86,7 @@ def test_the_example_of_imported_transforms_runs(tmp_path: Path) -> None:
     assert dead["payload"] == b'{"id": 3, "shipped":'
 
 
+@pytest.mark.integration
 def test_the_pipelines_are_listed_and_explained(tmp_path: Path) -> None:
     shown = shell(BASH[2], tmp_path)
     assert shown.splitlines()[0].split()[0] in shown

@@ -52,6 +52,7 @@ def test_the_contract_is_shown_as_it_is(tmp_path: Path) -> None:
     assert {listed["apiVersion"], item["apiVersion"]} == {"v1"}
 
 
+@pytest.mark.integration
 def test_a_source_is_tested_by_the_command_that_the_guide_names(tmp_path: Path) -> None:
     assert "    pytest --work-queue-source http://" in GUIDE
     with serving(folder(tmp_path)) as url:

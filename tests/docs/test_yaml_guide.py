@@ -34,6 +34,7 @@ def test_the_guide_shows_the_example_as_it_is() -> None:
     assert re.sub(r"^#.*\n", "", shipping, flags=re.M) == BLOCKS[1][1]
 
 
+@pytest.mark.integration
 def test_sales_are_added_up_and_labelled_each_order_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fork_server: None
 ) -> None:

@@ -83,6 +83,7 @@ def spoil(traffic: Path) -> None:
     (traffic / "notes.txt").write_text("<b>no image</b>")
 
 
+@pytest.mark.integration
 def test_totals_are_correct_and_originals_stay_by_default(traffic: Path, truth: dict[str, Any]) -> None:
     originals = names(traffic)
     assert tag(traffic, "--shards=3") == truth["totals"]
@@ -95,6 +96,7 @@ def test_totals_are_correct_and_originals_stay_by_default(traffic: Path, truth: 
     assert {path: path.stat().st_ino for path in copies} == copies, "no image is blurred twice"
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("kind", ["png", "jpg", "webp"])
 def test_plates_can_not_be_read_in_a_copy_and_everything_else_is_unchanged(tmp_path: Path, kind: str) -> None:
     copies = []
@@ -131,6 +133,7 @@ def test_a_copy_contains_nothing_but_pixels_and_is_upright(tmp_path: Path) -> No
         assert (image.size, dict(image.getexif())) == (picture.size, {})
 
 
+@pytest.mark.integration
 def test_files_that_are_not_images_are_dead_letters_and_stay_while_images_are_tagged_and_deleted(
     traffic: Path, truth: dict[str, Any]
 ) -> None:
@@ -207,6 +210,7 @@ def test_prism_gives_the_same_results(traffic: Path, truth: dict[str, Any], pris
     assert len(dead_letters(traffic.parent / "out")) == len(BROKEN)
 
 
+@pytest.mark.integration
 def test_an_image_that_replaced_an_original_is_not_deleted_and_is_blurred_itself(tmp_path: Path) -> None:
     album, image = Album(str(tmp_path), str(tmp_path / "out")), str(tmp_path / "a.png")
     scene(3)[0].save(image)

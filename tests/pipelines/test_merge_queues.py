@@ -13,6 +13,7 @@ EMAILS = [Message(b"\xff\x00 no JSON", b"\x80", (("lang", b"\xe9"),), 5.0), Mess
 TEXTS = [Message(b"%d" % number, None, (), 7.0 + number) for number in range(3)]
 
 
+@pytest.mark.integration
 def test_the_output_has_all_messages_byte_for_byte_and_the_next_run_continues_in_each_input(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

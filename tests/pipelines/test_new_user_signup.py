@@ -75,6 +75,7 @@ def test_every_user_gets_the_right_mails_and_subscriptions(place: Place, capsys:
     assert "in = out + dropped + dead + duplicates at every step" in capsys.readouterr().out
 
 
+@pytest.mark.integration
 def test_three_runs_welcome_every_user_once(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     place.put("signups", signup("ann"), signup("bob"), signup("cho"))
     place.put("confirmations", confirmation("ann"))
@@ -95,6 +96,7 @@ def test_three_runs_welcome_every_user_once(place: Place, capsys: pytest.Capture
     assert place.subscriptions() == [("ann", "email", "ann@example.com"), ("bob", "email", "bob@example.com")]
 
 
+@pytest.mark.integration
 def test_a_confirmation_that_comes_before_its_signup_is_not_lost(place: Place) -> None:
     place.put("confirmations", confirmation("ann"))
     assert place.run() == 0
@@ -105,6 +107,7 @@ def test_a_confirmation_that_comes_before_its_signup_is_not_lost(place: Place) -
     assert place.waiting() == []
 
 
+@pytest.mark.integration
 def test_a_record_that_waits_too_long_expires_and_is_counted(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     place.put("signups", signup("ann"))
     place.put("confirmations", confirmation("zoe"))
@@ -119,6 +122,7 @@ def test_a_record_that_waits_too_long_expires_and_is_counted(place: Place, capsy
     assert place.mailed() == [("ann@example.com", VERIFY)]
 
 
+@pytest.mark.integration
 def test_a_signup_that_is_repeated_in_a_later_run_gets_no_second_mail(place: Place) -> None:
     place.put("signups", signup("ann"))
     assert place.run() == 0
@@ -130,6 +134,7 @@ def test_a_signup_that_is_repeated_in_a_later_run_gets_no_second_mail(place: Pla
     assert "Hello Ann," in place.mails()[0].get_payload()
 
 
+@pytest.mark.integration
 def test_a_mail_that_was_read_or_deleted_is_not_delivered_again(place: Place) -> None:
     place.put("signups", signup("ann"), signup("bob"))
     assert place.run() == 0
@@ -148,6 +153,7 @@ def test_a_mail_that_was_read_or_deleted_is_not_delivered_again(place: Place) ->
     assert place.mails() == []
 
 
+@pytest.mark.integration
 def test_bytes_that_are_not_text_are_in_the_dead_letters_unchanged(place: Place) -> None:
     broken = [b"\xff\xfe\x00", b"null", b"", as_json(signup("ann", name="Ann\r\nBcc: all@example.com"))]
     place.put("signups", *broken)
@@ -159,6 +165,7 @@ def test_bytes_that_are_not_text_are_in_the_dead_letters_unchanged(place: Place)
 _ANN = as_json(signup("ann"))
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("name", "content", "mails", "reasons"),
     [
@@ -238,6 +245,7 @@ def test_a_queue_cannot_be_used_twice(
     assert re.match(reason, capsys.readouterr().err)
 
 
+@pytest.mark.integration
 def test_the_graph_has_no_queues_in_it() -> None:
     texts = Texts("Shop <hello@shop.example>", "https://shop.example")
     messages = [Message(as_json(signup("ann"))), Message(as_json(signup("bob")))]

@@ -60,6 +60,7 @@ def sent(database: Path) -> list[bytes | None]:
     return [message.value for message in messages(database, "orders")[1:]]
 
 
+@pytest.mark.integration
 def test_a_thousand_failures_of_five_kinds_are_resolved_by_one_replay_and_a_second_finds_nothing(
     database: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -120,6 +121,7 @@ def test_a_payload_comes_back_byte_for_byte_with_its_key_and_attributes(database
         assert [pair for pair in message.attributes if pair[0] not in (MESSAGE_ID, REPLAYS)] == list(one.attributes)
 
 
+@pytest.mark.integration
 def test_where_chooses_letters_and_the_others_can_be_replayed_later(database: Path) -> None:
     write_letters(database, *(letter(n, TimeoutError if n % 2 else KeyError) for n in range(6)))
     assert replay(database, "--where", 'error_type == "TimeoutError" && attempts < 5') == 0
@@ -133,6 +135,7 @@ def test_where_chooses_letters_and_the_others_can_be_replayed_later(database: Pa
     assert sent(database) == [b"1", b"3", b"5", b"0", b"2", b"4"]
 
 
+@pytest.mark.integration
 def test_a_letter_whose_text_cel_would_cut_off_is_kept_and_is_replayed_by_another_condition(
     database: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -148,6 +151,7 @@ def test_a_letter_whose_text_cel_would_cut_off_is_kept_and_is_replayed_by_anothe
     assert sent(database) == [b"3", b"1\0secret", b"2"]
 
 
+@pytest.mark.integration
 def test_kept_letters_are_put_back_unchanged_and_only_if_another_letter_moves(database: Path) -> None:
     dead = [letter(n) for n in range(3)]
     write_letters(database, *dead)
@@ -157,6 +161,7 @@ def test_kept_letters_are_put_back_unchanged_and_only_if_another_letter_moves(da
     assert letters(database, group="replay") == dead[1:]
 
 
+@pytest.mark.integration
 def test_the_limit_chooses_the_items_that_failed_first(database: Path) -> None:
     write_letters(database, *(letter(n) for n in (5, 1, 4, 2, 3)))
     assert replay(database, "--limit", "2") == 0

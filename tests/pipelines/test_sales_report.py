@@ -38,6 +38,7 @@ def generated(folder: Path, *arguments: str) -> None:
     subprocess.run(command, check=True, capture_output=True, cwd=ROOT)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("zone", ["UTC", "Asia/Kathmandu", "America/New_York"])
 def test_totals_agree_with_duckdb_to_the_cent(tmp_path: Path, zone: str) -> None:
     generated(tmp_path, "--count", "50000")
@@ -54,6 +55,7 @@ def test_totals_agree_with_duckdb_to_the_cent(tmp_path: Path, zone: str) -> None
         assert totals(output, file) == expected
 
 
+@pytest.mark.integration
 def test_csv_and_parquet_give_the_same_totals_except_for_broken_rows(tmp_path: Path) -> None:
     for kind in ("csv", "parquet"):
         generated(tmp_path / kind, "--count", "5000", "--format", kind)
@@ -118,6 +120,7 @@ def test_no_orders_make_an_empty_report(tmp_path: Path) -> None:
     assert "There are no orders in these files." in (output / "report.html").read_text()
 
 
+@pytest.mark.integration
 def test_the_page_is_self_contained_and_has_the_colours_that_the_viewer_prefers(tmp_path: Path) -> None:
     generated(tmp_path, "--count", "2000")
     page = (report(tmp_path) / "report.html").read_text()

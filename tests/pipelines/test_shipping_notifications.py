@@ -83,6 +83,7 @@ def test_a_notice_that_cannot_be_sent_is_a_dead_letter_and_the_other_channel_sti
     ]
 
 
+@pytest.mark.integration
 def test_a_repeated_run_and_a_repeated_order_send_no_notice_twice(
     place: Place, capsys: pytest.CaptureFixture[str]
 ) -> None:

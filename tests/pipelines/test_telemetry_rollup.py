@@ -43,6 +43,7 @@ def rolled(folder: Path, *more: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "out.jsonl").open()]
 
 
+@pytest.mark.integration
 def test_a_bounded_run_agrees_with_duckdb(tmp_path: Path) -> None:
     command = [sys.executable, "examples/telemetry.py", "--count", "20000", "--events", f"{tmp_path}/events.jsonl"]
     subprocess.run(command, check=True, capture_output=True, cwd=ROOT)

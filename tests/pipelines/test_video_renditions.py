@@ -74,6 +74,7 @@ def test_sizes_are_even_and_in_proportion_and_never_larger(rendition: Any) -> No
     assert (UHD.size(7680, 4320), FHD.size(1440, 1080)) == ((3840, 2160), (1440, 1080))
 
 
+@pytest.mark.integration
 def test_a_rendition_has_all_frames_and_the_length_and_the_audio(folders: OutputFolders) -> None:
     assert rendered(folders, "a.mp4", (1280, 720)) == (50, (854, 480), 2.0, [("aac", 2.0)])
     assert rendered(folders, "silent.mp4", (320, 240), sound=None) == (50, (320, 240), 2.0, [])
@@ -120,6 +121,7 @@ def test_audio_and_video_stay_in_sync_when_a_video_starts_late(folders: OutputFo
     assert all(abs(start) < 0.1 for start in starts)
 
 
+@pytest.mark.integration
 def test_rotated_and_anamorphic_videos_are_stored_as_they_are_shown(folders: OutputFolders) -> None:
     assert rendered(folders, "left.mp4", (480, 270), rotation=-90)[:2] == (50, (270, 480))
     assert rendered(folders, "right.mp4", (480, 270), rotation=90)[:2] == (50, (270, 480))
@@ -134,6 +136,7 @@ def test_rotated_and_anamorphic_videos_are_stored_as_they_are_shown(folders: Out
             assert min(next(container.decode(video=0)).to_image().getpixel(place)) > 200, name
 
 
+@pytest.mark.integration
 def test_every_video_gets_the_renditions_that_it_needs_and_a_manifest(
     tmp_path: Path, folders: OutputFolders, capsys: Any
 ) -> None:
@@ -187,6 +190,7 @@ def test_damaged_bytes_cost_a_few_frames_and_not_the_video(folders: OutputFolder
     assert 200 <= frames <= 250 and seconds == 10
 
 
+@pytest.mark.integration
 def test_a_video_that_was_replaced_is_rendered_again(folders: OutputFolders) -> None:
     video = make(Path(folders.root, "a.mp4"), frames=10)
     argv = ["--videos", str(video), "--output", folders.output, "--quiet"]

@@ -41,6 +41,7 @@ def test_frames_come_from_the_middle_of_equal_parts(tmp_path: Path) -> None:
     assert seconds_of(video, 4) == [0.48, 1.48, 2.48, 3.48]  # 0.5 s is between two frames; the earlier is shown then.
 
 
+@pytest.mark.integration
 def test_a_late_start_and_rare_key_frames_do_not_change_the_frames(tmp_path: Path) -> None:
     expected = [1.64, 5.0, 8.32]
     assert seconds_of(make(tmp_path / "rare.mp4", frames=250, every=250), 3) == expected
@@ -150,6 +151,7 @@ def test_a_playlist_with_the_name_of_a_video_loads_nothing(tmp_path: Path) -> No
             pass
 
 
+@pytest.mark.integration
 def test_every_good_video_gets_its_folder_and_every_bad_one_its_reason(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

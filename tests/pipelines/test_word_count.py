@@ -48,6 +48,7 @@ def test_words_of_any_script_are_counted_over_all_files(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.integration
 @settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(st.lists(st.sampled_from(["the", "cat", "dog", "a"]), max_size=8), min_size=1, max_size=30),
@@ -70,6 +71,7 @@ def test_a_line_that_is_not_text_is_a_dead_letter(tmp_path: Path) -> None:
     assert letter["step"] == "Text"
 
 
+@pytest.mark.integration
 def test_a_queue_is_counted_from_where_the_last_run_stopped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     uri = f"sqlite://{tmp_path}/queues.db?topic=posts"
     put(uri, b'{"body": "the cat"}', b'{"title": "no body"}', b'["the"]', b'{"body": "the dog"}')

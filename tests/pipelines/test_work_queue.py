@@ -66,12 +66,14 @@ def test_a_failed_item_is_a_dead_letter_with_the_programs_error_output(queues: C
     assert letter.error_message == f"{Path(sys.executable).name} ended with exit code 1: no"
 
 
+@pytest.mark.integration
 def test_a_service_gets_every_item_with_its_own_idempotency_key(queues: Callable[[str], str], service: Service) -> None:
     assert work_queue.run(arguments(queues, "--url", service.url)) == 0
     assert sorted(m.value or b"" for m in content(queues("labels"))) == [b"done " + (m.value or b"") for m in ORDERS]
     assert len({headers["Idempotency-Key"] for _, headers, _ in service.requests}) == 6
 
 
+@pytest.mark.integration
 def test_finished_items_of_a_work_source_are_skipped_unless_forced(
     queues: Callable[[str], str], tmp_path: Path
 ) -> None:

@@ -39,6 +39,7 @@ def balance(shown: str) -> list[str]:
     return [f"{step[1]} {' '.join(step[2].split())}" for step in steps if step and re.search("[1-9]", step[2])]
 
 
+@pytest.mark.integration
 @pytest.mark.usefixtures("fork_server")
 @pytest.mark.parametrize("name", CASES)
 def test_a_pipeline_does_the_same_on_every_runner(
@@ -72,5 +73,6 @@ def test_it_does_so_from_an_empty_folder_whichever_way_it_is_started(
     assert list(empty.iterdir()) == []
 
 
+@pytest.mark.integration
 def test_every_pipeline_has_its_case() -> None:
     assert sorted(CASES) == sorted(pipelines())

@@ -181,6 +181,7 @@ output: {{joined: Whole, errors: Whole.errors, partial: Part}}""")
     assert out["partial"][1] == (2, (2, "south", 500), None, ["shipment"])
 
 
+@pytest.mark.integration
 def test_a_work_queue_runs_programs_and_functions(fork_server: None) -> None:
     out = ran(f"""{ORDERS}
   - {{type: WorkQueue, name: Say, input: Orders, config: {{command: [echo, -n, "{{id}} {{region}}"], workers: 1}}}}
@@ -264,6 +265,7 @@ output: {{a: A, kept: Filter}}""")
     assert {m.source[1:] for m in out["kept"]} == {(0, 10), (0, 0)}
 
 
+@pytest.mark.integration
 def test_a_schema_makes_rows_of_messages_that_beams_own_transforms_know(tmp_path: Path) -> None:
     out = f"sqlite://{tmp_path}/queues.db?topic=out"
     (tmp_path / "orders.jsonl").write_text('{"id": 1, "cents": 10}\n{"id": 2}\n{"id": "3", "cents": 5}\n')

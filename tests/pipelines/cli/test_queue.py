@@ -83,6 +83,7 @@ def test_messages_are_copied_between_kinds_of_queues(tmp_path: Path, capsys: pyt
     assert Said(capsys, "count", orders(tmp_path)).out == ["2"]
 
 
+@pytest.mark.integration
 def test_listening_shows_each_message_once_and_moves_the_group(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

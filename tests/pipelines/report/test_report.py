@@ -77,6 +77,7 @@ def test_failures_are_grouped_by_fingerprint_with_an_example_and_the_replay_comm
     assert len(commands) == 5
 
 
+@pytest.mark.integration
 def test_the_replay_command_of_the_page_replays_the_letters_of_its_group(tmp_path: Path) -> None:
     page = page_of(tmp_path, *(Message(b"item %d" % n, key=b"%d" % (n % 2)) for n in range(10)))
     command = unescape(re.findall(r"<pre>(python pipelines/replay_dead_letters.py [^<]*)</pre>", page)[0])
@@ -87,6 +88,7 @@ def test_the_replay_command_of_the_page_replays_the_letters_of_its_group(tmp_pat
     assert sorted(values) in ([b"item %d" % n for n in range(0, 10, 2)], [b"item %d" % n for n in range(1, 10, 2)])
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("payload", AWKWARD, ids=["not UTF-8", "markup", "10 MB", "empty"])
 def test_a_payload_is_in_the_page_byte_for_byte_and_shown_as_text(tmp_path: Path, payload: bytes) -> None:
     page = page_of(tmp_path, Message(payload, key=b"0", attributes=(("<i>", b"<b>\xff"), ("key", b"of an attribute"))))
@@ -142,6 +144,7 @@ def test_an_image_is_shown_once_even_if_it_has_the_time_of_the_file_it_was_made_
     assert images_in(places, since + 1) == []
 
 
+@pytest.mark.integration
 def test_the_report_of_a_failed_run_has_the_sentence_about_it(tmp_path: Path) -> None:
     page = tmp_path / "out.html"
     arguments = [f"--source={put(Message(b'1'))}", f"--dead_letters=sqlite://{tmp_path}?topic=dead"]

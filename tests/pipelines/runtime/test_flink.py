@@ -48,6 +48,7 @@ def test_a_job_server_that_is_not_flinks_is_left_alone(prism_endpoint: str) -> N
     assert make_stream_live("PortableRunner", options(f"--job_endpoint={prism_endpoint}")) is None
 
 
+@pytest.mark.integration
 def test_a_job_server_that_does_not_answer_is_one_sentence(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -298,6 +298,7 @@ def test_other_outputs_get_plain_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "\x1b" not in screen.getvalue()
 
 
+@pytest.mark.integration
 def test_live_counters_of_the_direct_runner_are_seen_while_it_runs() -> None:
     counts, seen, over = Counts(), [], threading.Event()
     watcher = threading.Thread(target=_look, args=(counts, seen, over))
