@@ -14,6 +14,7 @@ from beam_patterns.pipelines.video_renditions import run
 
 from .videos import (
     CUT_OFF,
+    KILLS,
     NO_VIDEOS,
     all_bad,
     all_good,
@@ -220,11 +221,12 @@ def test_a_large_video_gets_every_rendition(folders: OutputFolders) -> None:
     assert manifest(Path(folders.output), "uhd.mp4")["left_out"] == {}
 
 
+@pytest.mark.soak
 @pytest.mark.integration
 def test_every_output_is_complete_after_runs_that_were_killed(folders: OutputFolders) -> None:
     output = Path(folders.output)
-    names = [make(Path(folders.root, f"{number:02}.mp4"), (640, 360), frames=100).name for number in range(30)]
-    killed_at_work("video_renditions", output, "--videos", folders.root, times=10)
+    names = [make(Path(folders.root, f"{number:02}.mp4"), (640, 360), frames=100).name for number in range(3 * KILLS)]
+    killed_at_work("video_renditions", output, "--videos", folders.root, times=KILLS)
     for name in names:
         assert played(output / name / "mobile.mp4") == (100, (640, 360), 4.0, [("aac", 4.0)])
         assert moments(output / name / "thumbnail.webp") == 12

@@ -15,6 +15,7 @@ from beam_patterns.pipelines.video_thumbnails import VideoThumbnailsOptions, run
 
 from .videos import (
     CUT_OFF,
+    KILLS,
     NO_VIDEOS,
     all_bad,
     all_good,
@@ -223,12 +224,13 @@ def test_videos_in_subfolders_keep_their_paths(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.soak
 @pytest.mark.integration
 def test_every_output_is_complete_after_runs_that_were_killed(tmp_path: Path) -> None:
     videos, output = tmp_path / "videos", tmp_path / "out"
     videos.mkdir()
-    names = [make(videos / f"{number:02}.mp4", (960, 540), frames=150, every=150).name for number in range(60)]
-    killed_at_work("video_thumbnails", output, "--videos", str(videos), times=10)
+    names = [make(videos / f"{number:02}.mp4", (960, 540), frames=150, every=150).name for number in range(6 * KILLS)]
+    killed_at_work("video_thumbnails", output, "--videos", str(videos), times=KILLS)
     for name in names:
         frames = description(output, name)["frames"]
         assert [size_of(output / name / frame["file"]) for frame in frames] == [(320, 180)] * 12

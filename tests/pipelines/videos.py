@@ -15,13 +15,15 @@ from typing import Any
 import av
 from PIL import Image
 
-from tests import ROOT
+from tests import ROOT, SOAK
 from tests.servers import wait_until
 
 _EXAMPLES = runpy.run_path(str(ROOT / "examples" / "videos.py"))
 make: Callable[..., Path] = _EXAMPLES["make"]
 all_bad: Callable[[Path], Any] = _EXAMPLES["bad"]
 all_good: Callable[[Path], Any] = _EXAMPLES["good"]
+
+KILLS = 4 * SOAK
 
 INVALID = "Invalid data found when processing input"
 NO_MOOV = f"{INVALID} (mov,mp4,m4a,3gp,3g2,mj2: moov atom not found)"

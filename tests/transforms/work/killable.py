@@ -8,8 +8,10 @@ from pathlib import Path
 import apache_beam as beam
 
 from beam_patterns.transforms import WorkQueue
+from tests import SOAK
 
-ITEMS = 60
+KILLS = 4 * SOAK
+ITEMS = 6 * KILLS
 CONTENT = "complete\n" * 100
 
 

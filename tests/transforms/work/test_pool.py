@@ -277,14 +277,15 @@ def run(tmp_path: Path) -> Iterator[Callable[[], "subprocess.Popen[bytes]"]]:
         process.wait()
 
 
+@pytest.mark.soak
 @pytest.mark.integration
-def test_a_run_killed_ten_times_does_each_item_once(
+def test_a_run_that_is_killed_again_and_again_does_each_item_once(
     run: Callable[[], "subprocess.Popen[bytes]"], tmp_path: Path
 ) -> None:
     log = tmp_path / "log"
     log.touch()
     dice = random.Random(4)
-    for _ in range(10):
+    for _ in range(killable.KILLS):
         process, before = run(), len(log.read_text().splitlines())
         wait_until(lambda: len(log.read_text().splitlines()) > before, "the run's first item")  # noqa: B023
         time.sleep(dice.uniform(0, 0.15))
@@ -298,7 +299,7 @@ def test_a_run_killed_ten_times_does_each_item_once(
     events = Counter(line.split()[0] for line in log.read_text().splitlines())
     done = Counter(line for line in log.read_text().splitlines() if line.startswith("done"))
     assert max(done.values()) == 1
-    assert killable.ITEMS <= events["start"] <= killable.ITEMS + 10 * 2
+    assert killable.ITEMS <= events["start"] <= killable.ITEMS + killable.KILLS * 2
 
 
 @pytest.mark.integration
