@@ -50,7 +50,7 @@ class MemoryQueue(Queue):
     def commit(self, positions: Iterable[Position]) -> None:
         place = (self._topic, self._group)
         with _LOCK:
-            _GROUPS[place] = max(_GROUPS.get(place, 0), *(position.offset for position in positions))
+            _GROUPS[place] = max([_GROUPS.get(place, 0), *(position.offset for position in positions)])
 
     def writer(self) -> Writer:
         return _MemoryWriter(self._topic)

@@ -56,6 +56,12 @@ class PubSubQueue(Queue):
     def under(cls, prefix: str, name: str, group: str = "") -> str:
         return prefix + name
 
+    def overlaps(self, other: Queue) -> bool:
+        """Whether both name a common subscription or topic."""
+        if not isinstance(other, PubSubQueue) or self._project != other._project:
+            return False
+        return not {self._name, self._topic}.isdisjoint({other._name, other._topic} - {""})
+
     def read_uri(self, group: str) -> str:
         """The URI of a subscription of this topic, with a placeholder for its name."""
         return f"pubsub://{self._project}/SUBSCRIPTION?topic={self._name}"
