@@ -68,7 +68,7 @@ def test_an_option_becomes_a_parameter_of_its_type() -> None:
         "groupName": "Queues",
         "paramType": "TEXT",
         "isOptional": False,
-        "regexes": ["^(kafka|pubsub|gs|https?)://.+$"],
+        "regexes": ["^(gs|http|https|kafka|pubsub)://.+$"],
     }
     assert parameters["mode"]["enumOptions"] == [{"value": "fast", "label": "Fast"}, {"value": "safe", "label": "Safe"}]
     assert parameters["within"]["regexes"] == [r"^(\d+(\.\d+)?[smhd])?$"]

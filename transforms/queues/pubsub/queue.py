@@ -33,7 +33,7 @@ class PubSubQueue(Queue):
 
     parameters = (
         Parameter(
-            "idle", "A bounded read ends after these seconds without a message from before the run.", 30.0, _IDLE
+            "idle", "Seconds that a bounded read waits for another message from before the run.", 30, _IDLE
         ),
         Parameter("topic", "The subscription's topic: for `queue create`, and where a replay puts letters back."),
         Parameter("time", "The field of a message's JSON that holds its time. Without it, the publish time."),
