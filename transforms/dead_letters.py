@@ -49,7 +49,7 @@ def _complete(error: Any, timestamp: Any = beam.DoFn.TimestampParam, label: str 
 
 
 def _seconds(timestamp: Any) -> float | None:
-    """An element's timestamp in seconds; None for Beam's smallest and largest one, which mean that it has none."""
+    """An element's timestamp in seconds; None for Beam's minimum and maximum, which mean that there is none."""
     if timestamp in (MIN_TIMESTAMP, MAX_TIMESTAMP):
         return None
     return Timestamp.of(timestamp).micros / 1e6

@@ -112,8 +112,8 @@ def test_an_answer_that_is_neither_true_nor_false_is_a_dead_letter(place: Place)
             {"dead_letters": "sqlite:///q.db?topic=kept"},
             "--output and --dead_letters are both sqlite:///q.db?topic=kept",
         ),
-        ({"output": "http://h/items"}, "the work source http://h/items can only be read; write to Kafka, SQLite or"),
-        ({"output": "out?.jsonl"}, "can't write to out?.jsonl: one * in the file's name may stand for a run"),
+        ({"output": "http://h/items"}, "the queue http://h/items can only be read; write to Kafka, SQLite or"),
+        ({"output": "out?.jsonl"}, "can't write to out?.jsonl: only one * is allowed, in the file's name"),
         ({"quiet": "perhaps"}, "--quiet: 'perhaps' is neither true nor false"),
         ({"streaming": "true"}, "--input: sqlite:///q.db?topic=users&group=g can't be followed; take kafka:// or"),
         (

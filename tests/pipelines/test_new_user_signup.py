@@ -178,7 +178,7 @@ _ANN = as_json(signup("ann"))
             ["not valid JSON: str is not valid UTF-8: surrogates not allowed: line 1 column 1 (char 0)"],
         ),
         ("null.jsonl", b"null\n%b\n" % _ANN, 1, ["not a JSON object but NoneType"]),
-        ("truncated.parquet", b"PAR1" + bytes(1000), 0, ["the file {} is no complete Parquet file: "]),
+        ("truncated.parquet", b"PAR1" + bytes(1000), 0, ["the file {} is not a complete Parquet file: "]),
     ],
 )
 def test_a_bad_file_costs_what_is_bad_in_it(

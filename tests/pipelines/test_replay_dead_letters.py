@@ -245,7 +245,7 @@ def test_what_is_no_dead_letter_stays(database: Path, capsys: pytest.CaptureFixt
     assert replay(database) == 0
     assert sent(database) == [b"1"]
     assert [(m.value, m.key) for m in lies(database, "dead", "replay")] == [(b"hello", b"k")]
-    assert "1 stay: no dead letter: this message is no dead letter: it lacks" in capsys.readouterr().err
+    assert "1 stay: no dead letter: this message is not a dead letter: it has no attributes" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -257,7 +257,7 @@ def test_what_is_no_dead_letter_stays(database: Path, capsys: pytest.CaptureFixt
         ),
         (["--where", "attempts"], "--where: 'attempts' is no condition: it is of type INT, not true or false"),
         (["--where", "atempts < 5"], "--where: 'atempts < 5' can't be understood at character 1: undeclared reference"),
-        (["--journal", "kafka://h:1/sent"], "--journal: 'kafka://h:1/sent' names no group, under which is kept what"),
+        (["--journal", "kafka://h:1/sent"], "--journal: 'kafka://h:1/sent' names no group, under which positions are"),
         (["--refused", "sqlite:///q.db?topic=dead"], "--refused would be written to sqlite:///q.db?topic=dead, from"),
         (["--limit", "-1"], "--limit and --rate are 0 or more, --most_replays is 1 or more"),
         (["--to", "sqlite:///q.db?topic=dead"], "--to would be written to sqlite:///q.db?topic=dead, from which"),

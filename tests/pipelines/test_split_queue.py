@@ -85,7 +85,7 @@ def test_with_every_match_a_message_is_told_of_in_all_cases_that_hold(
             {"dead_letters": "sqlite:///q.db?topic=tell-otherwise"},
             "--output with 'otherwise' and --dead_letters are both sqlite:///q.db?topic=tell-otherwise; take a queue",
         ),
-        ({"output": "amqp://h/q-"}, "--output: the queue amqp://h/q-name starts with amqp://, which is none of"),
+        ({"output": "amqp://h/q-"}, "--output: the queue amqp://h/q- starts with amqp://, which is none of"),
         ({"every_match": "all"}, "--every_match: 'all' is neither true nor false"),
         ({"cases": ""}, 'missing --cases; write for instance --cases \'email: item.tell == "email"; sms: '),
     ],

@@ -101,9 +101,9 @@ def test_finished_items_of_a_work_source_are_skipped_unless_forced(
         (["--command", "true", "--workers", "-1"], "--workers: -1 is less than 0"),
         (["--command", "true", "--attempts", "0"], "attempts=0"),
         (["--url", "http://ann:pw@h/"], "the URL has a user name or password in it"),
-        (["--command", "true", "--input", "kafka://h:1/orders"], "names no group, under which is kept what was read"),
+        (["--command", "true", "--input", "kafka://h:1/orders"], "names no group, under which positions are kept"),
         (["--command", "true", "--input", "/a/*.csv", "--output", "/a/b.csv"], "--output would be written to /a/b.csv"),
-        (["--command", "true", "--output", "http://h/items"], "the work source http://h/items can only be read"),
+        (["--command", "true", "--output", "http://h/items"], "the queue http://h/items can only be read"),
         (["--command", "true", "--input", "/v/*.mp4", *_STREAM], "--input: /v/*.mp4 can't be followed; take kafka://"),
     ],
 )

@@ -40,7 +40,7 @@ class FoundFile(NamedTuple):
 
 
 def is_local(path: str) -> bool:
-    """Whether a path is one of the operating system, not of a store such as gs://."""
+    """Whether a path is local, not in a store such as gs://."""
     return "://" not in path
 
 

@@ -50,7 +50,7 @@ class CommitOffsets(beam.PTransform):
     def __init__(self, *reads: PCollection) -> None:
         super().__init__()
         if not reads:
-            raise ValueError("CommitOffsets(...) takes what ReadFromQueue returned, at least one PCollection")
+            raise ValueError("CommitOffsets(...) needs at least one PCollection that ReadFromQueue returned")
         self._reads = [positions_of(messages) for messages in reads]
 
     def expand(self, written: Any) -> PCollection:

@@ -164,7 +164,7 @@ class Queue(ABC):
         return self.uri.text if has_group else f"{self.uri.text}{_group_parameter(self.uri.text, group)}"
 
     def append_uri(self) -> str:
-        """The URI for appending messages to the queue that this URI reads. Raises ValueError if it can't be told."""
+        """The URI for appending messages to the queue that this URI reads. Raises ValueError if it is unknown."""
         return self.uri.text
 
     @abstractmethod

@@ -192,7 +192,7 @@ class _Write(_Convert):
 
     def _write(self, batch: Any, writer: Writer) -> tuple[int, list[DeadLetter]]:
         if _are_messages(batch):
-            with suppress(TypeError, ValueError):  # A value may be a str, for example: `_messages` finds which one.
+            with suppress(TypeError, ValueError):  # A value may be a str, for example: `_messages` finds it.
                 writer.write_with_ids(batch)
                 self._count_in(len(batch))
                 return len(batch), []

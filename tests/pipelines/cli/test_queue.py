@@ -109,9 +109,9 @@ def test_listening_shows_each_message_once_and_moves_the_group(
     ("arguments", "code", "sentence"),
     [
         (["peek", "carrier://pigeon"], 2, "the queue carrier://pigeon starts with carrier://, which is none of"),
-        (["listen", "/data/in.jsonl"], 1, "the queue /data/in.jsonl keeps no positions, so nobody can follow it"),
+        (["listen", "/data/in.jsonl"], 1, "the queue /data/in.jsonl keeps no positions, so it can't be followed"),
         (["copy", "/data/*.jsonl", "/data/a.jsonl"], 2, "/data/a.jsonl is the queue that is read; copy into another"),
-        (["lag", "/data/in.jsonl"], 1, "the queue /data/in.jsonl has no offsets to be behind"),
+        (["lag", "/data/in.jsonl"], 1, "the queue /data/in.jsonl has no offsets, so it has no lag"),
         (["count", "sqlite:///nowhere/q.db?topic=a&group=b"], 1, "/nowhere/q.db"),
         (["dance", "/data/in.jsonl"], 2, "usage: beam-patterns queue"),
         ([], 2, "usage: beam-patterns queue"),
@@ -133,7 +133,7 @@ def test_what_a_queue_refuses_is_counted_and_the_rest_of_it_written(
     assert (said.code, said.err) == (
         1,
         [
-            "1 of 3 messages can't be written: an empty value would be an empty line, which is no message; write to a "
+            "1 of 3 messages can't be written: an empty value would be an empty line, which readers skip; write to a "
             f".parquet file; at least 2 messages were written to {tmp_path}/out.jsonl"
         ],
     )

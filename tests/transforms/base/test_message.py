@@ -57,7 +57,7 @@ def test_different_results_of_one_message_have_different_ids():
 
 
 def test_a_tombstone_has_no_json():
-    with pytest.raises(ValueError, match=r"^the message has no payload \(it is a tombstone\), so it has no JSON$"):
+    with pytest.raises(ValueError, match=r"^the message has no payload \(a tombstone\), so there is no JSON in it$"):
         Message(None).json()
 
 

@@ -121,7 +121,7 @@ def test_a_run_without_messages_commits_nothing(uri: str) -> None:
 
 
 def test_wrong_use_fails_at_construction(uri: str) -> None:
-    with pytest.raises(ValueError, match=r"^CommitOffsets\(\.\.\.\) takes what ReadFromQueue returned"):
+    with pytest.raises(ValueError, match=r"^CommitOffsets\(\.\.\.\) needs at least one PCollection that Read"):
         CommitOffsets()
     changed = beam.Pipeline("FnApiRunner") | ReadFromQueue(uri) | beam.Map(str)
     with pytest.raises(TypeError, match="was not made by ReadFromQueue; give CommitOffsets the PCollection"):

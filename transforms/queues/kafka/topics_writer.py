@@ -36,7 +36,7 @@ class TopicsWriter(Writer):
     def flush(self) -> Sequence[Rejected]:
         """Flushes all topics. The next bundle looks up missing topics again."""
         rejected, self._rejected, self._missing = self._rejected, [], {}
-        return rejected + [one for writer in self._writers.values() for one in writer.flush()]
+        return rejected + [message for writer in self._writers.values() for message in writer.flush()]
 
     def close(self) -> None:
         while self._writers:
