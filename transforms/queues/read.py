@@ -1,7 +1,7 @@
 """ReadFromQueue: the messages of a queue as a PCollection."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from time import perf_counter
 from typing import Any
@@ -81,7 +81,7 @@ class ReadFromQueue(GuardedPattern[PBegin, PCollection[Message]]):
         splits = (
             begin
             | "Start" >> beam.Impulse()
-            | "Plan" >> beam.ParDo(_Plan(self._queue)).with_output_types(Split)
+            | "Plan" >> beam.FlatMap(_plan, self._queue).with_output_types(Split)
             | "Spread" >> beam.Reshuffle()
         )
         fetch = _Fetch(Guard(self, Message, counters=("out", "dead")), self._queue)
@@ -90,16 +90,12 @@ class ReadFromQueue(GuardedPattern[PBegin, PCollection[Message]]):
         return messages, positions
 
 
-class _Plan(beam.DoFn):
-    def __init__(self, queue: Queue) -> None:
-        self._queue = queue
-
-    def process(self, unused_impulse: bytes) -> Iterator[Split]:
-        splits = self._queue.splits()
-        if not splits:
-            _LOG.info("nothing new in %s", self._queue)
-        Progress().announce(sum(split.stop - split.start for split in splits))
-        yield from splits
+def _plan(unused_impulse: bytes, queue: Queue) -> Sequence[Split]:
+    splits = queue.splits()
+    if not splits:
+        _LOG.info("nothing new in %s", queue)
+    Progress().announce(sum(split.stop - split.start for split in splits))
+    return splits
 
 
 class _Fetch(GuardedStep):
@@ -125,7 +121,7 @@ class _Fetch(GuardedStep):
             for batch in self._read(split):
                 if isinstance(batch, UnreadableError):
                     yield from self._unreadable(split, batch)
-                else:
+                elif batch:
                     self._count("out", len(batch))
                     self._guard.times.note(perf_counter() - began, len(batch))
                     done += self._progress.passed(self._reached(batch, done) - done)
@@ -150,8 +146,7 @@ class _Fetch(GuardedStep):
 
     def _unreadable(self, split: Split, error: UnreadableError) -> Iterator[TaggedOutput]:
         offset = split.start if error.offset is None else error.offset
-        part = Message(error.payload, source=(split.partition, 0, offset))
-        letter = self._guard.letter(part, error)
+        letter = self._guard.letter(Message(error.payload, source=(split.partition, 0, offset)), error)
         self._count("dead", 1)
         yield from dead_outputs([letter])
 

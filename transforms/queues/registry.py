@@ -35,10 +35,7 @@ def register_queue(scheme: str, kind: str) -> None:
         kind: a subclass of Queue, as "my_package.sqs:SqsQueue". It is imported when a URI with the scheme is opened.
     """
     if not re.fullmatch(r"[a-z][a-z0-9]*", scheme):
-        raise ValueError(
-            f"register_queue({scheme!r}, ...): a scheme is lower-case letters and digits and starts with a letter, "
-            "such as 'sqs'"
-        )
+        raise ValueError(f"register_queue({scheme!r}, ...): a scheme is a-z and then a-z or 0-9, such as 'sqs'")
     if kind.count(":") != 1:
         raise ValueError(f"register_queue({scheme!r}, {kind!r}): name the class as 'my_package.module:Class'")
     if _KINDS.get(scheme, kind) != kind:

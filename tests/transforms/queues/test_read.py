@@ -1,13 +1,25 @@
 """ReadFromQueue: its output, an empty queue, unreadable queues, and wrong use."""
 
 import logging
+from collections.abc import Iterator
 from uuid import uuid4
 
 import apache_beam as beam
 import pytest
 from apache_beam.testing.util import assert_that, equal_to
 
-from beam_patterns.transforms.queues import Message, QueueError, ReadFromQueue, UnreadableError, open_queue
+from beam_patterns.transforms.queues import (
+    Message,
+    QueueError,
+    QueueUri,
+    ReadFromQueue,
+    Split,
+    UnreadableError,
+    open_queue,
+)
+from beam_patterns.transforms.queues.memory import MemoryQueue
+from tests.running import Run
+from tests.streams import bounded
 
 
 @pytest.fixture
@@ -65,6 +77,24 @@ def test_an_unreadable_part_fails_the_run_without_a_handler(tmp_path) -> None:
     sentence = "has 1 fields, but the header names 2"
     with pytest.raises(UnreadableError, match=sentence), beam.Pipeline("FnApiRunner") as p:
         _ = p | ReadFromQueue(f"{tmp_path}/in.csv")
+
+
+class PartlyReadable(MemoryQueue):
+    """Yields an empty batch and an unreadable message between the others."""
+
+    def read(self, split: Split) -> Iterator[list[Message] | UnreadableError]:
+        for first, *others in super().read(split):
+            yield []
+            yield UnreadableError("the first message is damaged", first.value, split.start)
+            yield others
+
+
+def test_messages_after_an_empty_batch_and_an_unreadable_part_are_read(uri: str) -> None:
+    read = ReadFromQueue(uri)
+    read._queue = PartlyReadable(QueueUri.parse(uri))
+    run = Run(bounded, lambda p, dead: {"read": p | read.with_error_handler(dead)})
+    assert [message.value for message in run["read"]] == [b"1", None]
+    assert [(letter.payload, letter.error_message) for letter in run.dead] == [(b"0", "the first message is damaged")]
 
 
 def test_a_wrong_uri_fails_at_construction() -> None:

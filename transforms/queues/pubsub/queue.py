@@ -32,9 +32,7 @@ class PubSubQueue(Queue):
     """
 
     parameters = (
-        Parameter(
-            "idle", "Seconds that a bounded read waits for another message from before the run.", 30, _IDLE
-        ),
+        Parameter("idle", "Seconds that a bounded read waits for another message from before the run.", 30, _IDLE),
         Parameter("topic", "The subscription's topic: for `queue create`, and where a replay puts letters back."),
         Parameter("time", "The field of a message's JSON that holds its time. Without it, the publish time."),
     )
@@ -58,9 +56,8 @@ class PubSubQueue(Queue):
 
     def overlaps(self, other: Queue) -> bool:
         """Whether both name a common subscription or topic."""
-        if not isinstance(other, PubSubQueue) or self._project != other._project:
-            return False
-        return not {self._name, self._topic}.isdisjoint({other._name, other._topic} - {""})
+        mine, theirs = ({q.uri.path.strip("/"), q.uri.params.get("topic")} - {None} for q in (self, other))
+        return isinstance(other, PubSubQueue) and self._project == other._project and not mine.isdisjoint(theirs)
 
     def read_uri(self, group: str) -> str:
         """The URI of a subscription of this topic, with a placeholder for its name."""
