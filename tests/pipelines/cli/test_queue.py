@@ -182,8 +182,8 @@ def test_a_kafka_topic_is_made_as_the_uri_says_and_a_different_one_is_left_as_it
     said = Said(capsys, "create", kafka.uri(topic, partitions="6", **{"retention.ms": "1000"}))
     assert said.code == 1
     assert said.err == [
-        f"the topic '{topic}' at {kafka.servers} is there already, with partitions=3, not 6 and retention.ms=86400000, "
-        "not 1000; it was left as it is: change it with Kafka's tools, or correct the queue "
+        f"the topic '{topic}' at {kafka.servers} exists already, with partitions=3, not 6 and retention.ms=86400000, "
+        "not 1000; it was not changed: change it with Kafka's tools, or correct the queue "
         f"{kafka.uri(topic, partitions='6', **{'retention.ms': '1000'})}"
     ]
     assert kafka.partitions(topic) == 3
