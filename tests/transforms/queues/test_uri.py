@@ -61,3 +61,29 @@ def test_a_queue_can_be_pickled_and_its_name_is_its_uri(uri):
 
 def test_parameters_are_percent_decoded():
     assert QueueUri.parse("sqlite:///q.db?topic=a%26b&group=%C3%A4").params == {"topic": "a&b", "group": "ä"}
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "overlaps"),
+    [
+        ("memory://orders?group=a", "memory://orders?group=b", True),
+        ("memory://orders", "http://orders/items", False),
+        ("sqlite:///q.db?topic=a&group=g", "sqlite:///q.db?topic=a", True),
+        ("sqlite:///q.db?topic=a", "sqlite:///q.db?topic=b", False),
+        ("kafka://a:1,b:1/orders,returns?group=g", "kafka://b:1/returns", True),
+        ("kafka://a:1/orders", "kafka://b:1/orders", False),
+        ("kafka://a:1/orders", "memory://orders", False),
+        ("pubsub://project/orders-reader?topic=orders", "pubsub://project/orders", True),
+        ("pubsub://project/orders-reader", "pubsub://project/orders-reader?topic=orders", True),
+        ("pubsub://project/orders-reader", "pubsub://project/orders", False),
+        ("pubsub://project/orders", "pubsub://other/orders", False),
+        ("/data/*.jsonl", "file:///data/out-*.jsonl", True),
+        ("/data/*.mp4", "file:///data/a.mp4?items=files", True),
+        ("/data/*.jsonl", "/data/out/a.jsonl", False),
+        ("/data/q.db.jsonl", "sqlite:///data/q.db?topic=a", False),
+    ],
+)
+def test_queues_overlap_if_a_message_written_to_one_may_be_read_from_the_other(
+    one: str, other: str, overlaps: bool
+) -> None:
+    assert open_queue(one).overlaps(open_queue(other)) == open_queue(other).overlaps(open_queue(one)) == overlaps

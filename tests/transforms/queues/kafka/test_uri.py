@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from beam_patterns.transforms.queues import QueueError, QueueUri, open_queue
+from beam_patterns.transforms.queues import QueueError, QueueUri, WriteToQueue, open_queue
 from beam_patterns.transforms.queues.kafka.settings import settings
 
 
@@ -49,6 +49,8 @@ def test_a_valid_uri_is_accepted_without_connecting(uri: str) -> None:
 def test_writing_needs_one_topic() -> None:
     with pytest.raises(ValueError, match="names 2 topics; writing needs exactly one"):
         open_queue("kafka://a:9092/orders,returns").writer()
+    with pytest.raises(ValueError, match="names 2 topics; writing needs exactly one"):
+        WriteToQueue("kafka://a:9092/orders,returns")
 
 
 def test_an_unknown_client_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
