@@ -52,7 +52,7 @@ class PubSubQueue(Queue):
 
     @classmethod
     def under(cls, prefix: str, name: str, group: str = "") -> str:
-        return prefix + name
+        return prefix + name  # A subscription needs no group.
 
     def overlaps(self, other: Queue) -> bool:
         """Whether both name a common subscription or topic."""
