@@ -41,7 +41,7 @@ lint: $(VENV)/installed-dev ## Check style and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
 bench: $(VENV)/installed-dev ## Measure the batch path against plain Beam
-	@for file in $(filter-out bench/kafka_bytewax.py,$(wildcard bench/*.py)); do echo "== $$file"; $(BIN)/python -m bench.$$(basename $$file .py) || exit 1; done
+	@for file in $(filter-out bench/kafka_bytewax.py bench/kafka_loop.py,$(wildcard bench/*.py)); do echo "== $$file"; $(BIN)/python -m bench.$$(basename $$file .py) || exit 1; done
 
 servers: $(VENV)/installed-dev ## Start Kafka and a Flink cluster, until Ctrl-C, and say what sends a pipeline there
 	@$(BIN)/python -m tests.servers

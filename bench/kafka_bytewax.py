@@ -1,4 +1,4 @@
-"""The flow of kafka_flow.py in bytewax with its own connectors; imports nothing of ours.
+"""The flow of kafka_flow.py in bytewax with its own connectors. It imports nothing of this project.
 
 python bench/kafka_bytewax.py SERVERS SOURCE EMAIL SMS
 """
@@ -16,23 +16,23 @@ from bytewax.testing import run_main
 
 
 def kept(message):
-    """The decoded user and the message, if the user opted in."""
+    """The decoded user and the message, if the user has opted in."""
     user = orjson.loads(message.value)
     return (user, message) if user["opt_in"] else None
 
 
 def wants_email(pair):
-    """True for half of them."""
+    """Whether the user is in the half that gets an email."""
     return pair[0]["channel"] == "email"
 
 
 def sent(pair):
-    """The message, unchanged."""
+    """The message for the sink, unchanged."""
     return KafkaSinkMessage(pair[1].key, pair[1].value)
 
 
 def dataflow(servers: str, source: str, email: str, sms: str) -> Dataflow:
-    """Filter and split; the clients have the same settings as those of the others."""
+    """Filters and splits, with the client settings of the other contestants."""
     flow = Dataflow("kafka_flow")
     prefetch = {"queued.min.messages": "1000000", "fetch.queue.backoff.ms": "10"}
     written = {

@@ -1,18 +1,18 @@
-"""Kafka to Kafka: filter and split against a hand-written loop over the same client.
+"""Throughput from Kafka to Kafka: filter and split, compared with a hand-written loop over the same client.
 
     python bench/kafka_flow.py [--records 5000000] [--rounds 3] [--client confluent] [--contestants loop,FnApiRunner:2]
 
-JSON records of about 180 bytes, lz4, in 4 partitions; 40 % are kept and split into two topics. The bench starts a
-broker; each contestant runs in its own process, in turn, and ratios compare medians. FnApiRunner:2 is FnApiRunner
-with two worker processes, which for a hand-written loop takes more than an option. The claims: at least 0.8 of the
-loop and 2.5 times bytewax with confluent-kafka, 0.9 of the loop with kafka-python, 0.45 on Prism.
+The topic holds JSON records of about 180 bytes, with lz4 in 4 partitions; 40 % of them are kept and split into two
+topics. The benchmark starts a broker. Contestants run in turn, each in a new process, and ratios compare medians.
+FnApiRunner:2 is FnApiRunner with two worker processes, which a hand-written loop can't have for one more option.
+Goals: at least 0.8 of the loop and 2.5 times bytewax with confluent-kafka, 0.9 of the loop with kafka-python, 0.45 on
+Prism.
 """
 
 import argparse
 import importlib
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -21,28 +21,28 @@ from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
-import orjson
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_patterns.transforms import Filter, Splitter
 from beam_patterns.transforms.queues import CommitOffsets, Message, ReadFromQueue, WriteToQueue, open_queue
+from bench.kafka_loop import usage
 from tests.servers import CACHE, kafka, once, prism
 
 KEPT = 0.4
 
 
 def opted_in(user: dict[str, Any]) -> bool:
-    """True for two of five."""
+    """Whether the user is one of the two in five that are kept."""
     return user["opt_in"]
 
 
 def wants_email(user: dict[str, Any]) -> bool:
-    """True for half of them."""
+    """Whether the user is in the half that gets an email."""
     return user["channel"] == "email"
 
 
 def record(n: int) -> Message:
-    """A message of about 180 bytes."""
+    """A record of about 180 bytes."""
     return Message(
         b'{"user":"user-%09d","opt_in":%s,"channel":"%s","name":"Ann Example","city":"Springfield","address":'
         b'"%d Evergreen Terrace","signed_up":"2026-01-31T12:00:00Z","score":%d}'
@@ -51,79 +51,8 @@ def record(n: int) -> Message:
     )
 
 
-def loop_confluent(servers: str, source: str, email: str, sms: str) -> None:
-    """As an expert in the client would write it."""
-    from confluent_kafka import Consumer, Producer, TopicPartition
-
-    consumer = Consumer(
-        {
-            "bootstrap.servers": servers,
-            "group.id": "loop",
-            "enable.auto.commit": False,
-            "auto.offset.reset": "earliest",
-            "queued.min.messages": 1_000_000,
-            "fetch.queue.backoff.ms": 10,
-        }
-    )
-    producer = Producer(
-        {
-            "bootstrap.servers": servers,
-            "enable.idempotence": True,
-            "compression.type": "lz4",
-            "linger.ms": 50,
-            "batch.num.messages": 100_000,
-            "queue.buffering.max.messages": 500_000,
-        }
-    )
-    partitions = consumer.list_topics(source).topics[source].partitions
-    ends = {p: consumer.get_watermark_offsets(TopicPartition(source, p))[1] for p in partitions}
-    consumer.assign([TopicPartition(source, p, 0) for p in partitions])
-    remaining = sum(ends.values())
-    while remaining:
-        for message in consumer.consume(10_000, 0.1):
-            remaining -= 1
-            value = message.value()
-            user = orjson.loads(value)
-            if user["opt_in"]:
-                topic = email if user["channel"] == "email" else sms
-                while True:
-                    try:
-                        producer.produce(topic, value, message.key())
-                        break
-                    except BufferError:
-                        producer.poll(0.05)
-        producer.poll(0)
-    producer.flush()
-    consumer.commit(offsets=[TopicPartition(source, p, end) for p, end in ends.items()], asynchronous=False)
-
-
-def loop_kafka_python(servers: str, source: str, email: str, sms: str) -> None:
-    """The same with the other client."""
-    from kafka import KafkaConsumer, KafkaProducer, TopicPartition
-    from kafka.structs import OffsetAndMetadata
-
-    consumer = KafkaConsumer(
-        bootstrap_servers=servers, group_id="loop", enable_auto_commit=False, auto_offset_reset="earliest"
-    )
-    producer = KafkaProducer(bootstrap_servers=servers, compression_type="lz4", linger_ms=50, batch_size=262_144)
-    places = [TopicPartition(source, p) for p in range(4)]
-    ends = consumer.end_offsets(places)
-    consumer.assign(places)
-    consumer.seek_to_beginning(*places)  # Earlier rounds have moved the group's position.
-    remaining = sum(ends.values())
-    while remaining:
-        for messages in consumer.poll(100, max_records=10_000).values():
-            remaining -= len(messages)
-            for message in messages:
-                user = orjson.loads(message.value)
-                if user["opt_in"]:
-                    producer.send(email if user["channel"] == "email" else sms, message.value, message.key)
-    producer.flush()
-    consumer.commit({place: OffsetAndMetadata(end, "", -1) for place, end in ends.items()})
-
-
 def ours(servers: str, source: str, email: str, sms: str, *flags: str) -> None:
-    """The same with the patterns."""
+    """The same flow with the patterns."""
     uri = f"kafka://{servers}/"
     with beam.Pipeline(options=PipelineOptions(list(flags))) as p:
         users = p | ReadFromQueue(f"{uri}{source}?group=to-{email}")
@@ -136,15 +65,12 @@ def ours(servers: str, source: str, email: str, sms: str, *flags: str) -> None:
 
 
 def contest(name: str, topics: list[str]) -> None:
-    """Runs one contestant, in this process, and prints what it took without the imports, as bytewax does."""
+    """Runs the flow on a runner in this process and prints time, CPU and memory; the time is without imports."""
     chosen = os.environ.get("BEAM_PATTERNS_KAFKA_CLIENT", "confluent")
     importlib.import_module({"confluent": "confluent_kafka", "kafka-python": "kafka"}[chosen])
-    if name != "loop":
-        importlib.import_module("apache_beam.runners.portability.fn_api_runner")
+    importlib.import_module("apache_beam.runners.portability.fn_api_runner")
     start = time.perf_counter()
-    if name == "loop":
-        (loop_confluent if chosen == "confluent" else loop_kafka_python)(*topics)
-    elif name == "Prism":
+    if name == "Prism":
         with prism.running() as endpoint:
             start = time.perf_counter()
             flags = ["--runner=PortableRunner", f"--job_endpoint={endpoint}", "--environment_type=LOOPBACK"]
@@ -153,17 +79,11 @@ def contest(name: str, topics: list[str]) -> None:
         runner, _, workers = name.partition(":")
         several = [f"--direct_num_workers={workers}", "--direct_running_mode=multi_processing"] if workers else []
         ours(*topics, f"--runner={runner}", *several)
-    own, workers = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    took = {
-        "seconds": time.perf_counter() - start,
-        "cpu": own.ru_utime + own.ru_stime + workers.ru_utime + workers.ru_stime,
-        "mb": max(own.ru_maxrss, workers.ru_maxrss) / 1024,
-    }
-    print(json.dumps(took))
+    print(json.dumps(usage(start)))
 
 
 def bytewax() -> Path:
-    """The Python of a separate environment with bytewax, created once."""
+    """The Python of a separate environment with bytewax, which is created once."""
     folder = CACHE / "bytewax-0.21.1"
 
     def make() -> None:
@@ -176,12 +96,13 @@ def bytewax() -> Path:
 
 
 def measure(name: str, cluster: kafka.Cluster, source: str, records: int) -> dict[str, float]:
-    """Runs a contestant in its own process with new topics, and counts what it wrote."""
+    """Runs a contestant into new topics, and checks the number of records that it wrote."""
     email, sms = cluster.topic(4), cluster.topic(4)
     topics = [cluster.servers, source, email, sms]
     command = [sys.executable, __file__, "--contestant", name, "--topics", *topics]
-    if name == "bytewax":
-        command = [bytewax(), Path(__file__).with_name("kafka_bytewax.py"), *topics]
+    if name in ("loop", "bytewax"):
+        python = bytewax() if name == "bytewax" else sys.executable
+        command = [python, Path(__file__).with_name(f"kafka_{name}.py"), *topics]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": "."})
     kept = sum(split.stop for topic in (email, sms) for split in open_queue(cluster.uri(topic, group="n")).splits())
     assert kept == records * KEPT, f"{name} wrote {kept:,} of {records * KEPT:,.0f}"
@@ -200,7 +121,7 @@ def fill(cluster: kafka.Cluster, records: int) -> str:
 
 
 def main() -> None:
-    """Runs all contestants in turn and prints their rates."""
+    """Measures all contestants and prints the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--records", type=int, default=5_000_000)
     parser.add_argument("--rounds", type=int, default=3)
@@ -227,7 +148,7 @@ def main() -> None:
         shares = (f"{median[other] / median[name]:4.2f} of {other}  " for other in others)
         print(
             f"{arguments.client:13s}{name:13s}{rate:9,.0f} records/s  {''.join(shares)}"
-            f"{cpu / arguments.records * 1e6:5.2f} µs CPU per record  peak {peak:,.0f} MB"
+            f"{cpu / arguments.records * 1e6:5.2f} µs CPU a record  peak {peak:,.0f} MB"
         )
     return None
 

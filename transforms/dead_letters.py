@@ -1,4 +1,4 @@
-"""The dead-letter channel."""
+"""DeadLetters: the dead-letter channel."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ __all__ = ["DeadLetters"]
 
 
 class DeadLetters(beam.PTransform):
-    """Turns error records into DeadLetters, ready to be written to a queue.
+    """Converts error records to DeadLetters, which can be written to a queue.
 
     ```
     Filter ---dead---+
@@ -28,10 +28,10 @@ class DeadLetters(beam.PTransform):
     ...         kept = p | beam.Create([1, 0]) | Filter(lambda n: 1 / n).with_error_handler(dead)
     ZeroDivisionError (('readable', b'0'),)
 
-    In: what this package's patterns and Beam's own transforms send to an error handler.
+    In: the error records that this package's patterns and Beam's own transforms send to an error handler.
     Out: PCollection[DeadLetter].
     Streaming: element by element; windows and timestamps pass unchanged.
-    Failure: none; an element that can't be encoded is kept in its readable form.
+    Failure: none. An element that can't be encoded is stored in its readable form.
     Source: the dead letter channel of Hohpe and Woolf, Enterprise Integration Patterns, chapter 4.
     """
 
@@ -42,14 +42,14 @@ class DeadLetters(beam.PTransform):
 
 
 def _complete(error: Any, timestamp: Any = beam.DoFn.TimestampParam, label: str = "", job: str = "") -> DeadLetter:
-    """The letter with what the step that failed does not know: the element's timestamp and the job."""
+    """The letter with what the failed step did not know: the element's timestamp and the job."""
     letter = error if isinstance(error, DeadLetter) else DeadLetter.of_beam(error, label)
     event_time = _seconds(timestamp) if letter.event_time is None else letter.event_time
     return letter._replace(event_time=event_time, pipeline=letter.pipeline or job)
 
 
 def _seconds(timestamp: Any) -> float | None:
-    """An element's timestamp in seconds; None for those at either end of time, which mean that there is none."""
+    """An element's timestamp in seconds; None for Beam's minimum and maximum, which mean that there is none."""
     if timestamp in (MIN_TIMESTAMP, MAX_TIMESTAMP):
         return None
     return Timestamp.of(timestamp).micros / 1e6

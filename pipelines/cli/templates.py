@@ -3,18 +3,22 @@
 import argparse
 import importlib
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from beam_patterns.pipelines.beam_yaml import listing
+from beam_patterns.transforms.queues import queue_kind
 
 from ..runtime.options import Options
 from .metadata import container_spec, metadata_of, options_class, table_of
 
 __all__ = ["main", "metadata_text", "rendered"]
 
+#: The page in the repository; `make templates` runs in a checkout.
+_QUEUES = Path(__file__).parents[2] / "docs" / "queues.md"
 _HEAD = """\
 # The pipelines' options
 
@@ -50,7 +54,21 @@ def rendered(names: Sequence[str]) -> dict[str, str]:
     kinds = {name: _kind(name) for name in names}
     files = {f"templates/{n}.json": metadata_text(n, kind) for n, kind in kinds.items() if not kind.local}
     files["docs/options.md"] = "\n".join([_HEAD, *(_section(name, kind) for name, kind in kinds.items())])
-    return files | {"templates/providers.yaml": listing.providers(), "docs/yaml-transforms.md": listing.reference()}
+    files |= {"templates/providers.yaml": listing.providers(), "docs/yaml-transforms.md": listing.reference()}
+    return files | {"docs/queues.md": _with_parameters(_QUEUES.read_text(encoding="utf-8"))}
+
+
+def _with_parameters(page: str) -> str:
+    """The page with a table of parameters between each pair of markers."""
+    return re.sub(r"(?s)(<!-- parameters of (\w+):// -->).*?(<!-- end of parameters -->)", _parameter_table, page)
+
+
+def _parameter_table(markers: "re.Match[str]") -> str:
+    head, scheme, end = markers.groups()
+    lines = [head, "", "| parameter | what it is | default |", "|---|---|---|"]
+    for name, help, default, _ in queue_kind(scheme).parameters:
+        lines.append(f"| `{name}` | {help} | {'' if default in ('', None) else f'`{default}`'} |")
+    return "\n".join([*lines, "", end])
 
 
 def metadata_text(name: str, kind: type[Options]) -> str:

@@ -62,7 +62,7 @@ def _check_stream(reads: Sequence[Named], writes: Sequence[Named]) -> None:
         if not open_queue(uri).can_follow:
             raise ValueError(f"{name}: {uri} can't be followed; use kafka:// or pubsub://, or leave --streaming out")
     for name, uri in writes:
-        if not open_queue(uri).takes_streams:
+        if not open_queue(uri).accepts_streams:
             raise ValueError(f"{name}: {uri} would be complete when the stream ends; use kafka:// or pubsub://")
 
 

@@ -113,7 +113,7 @@ def test_a_value_that_is_neither_true_nor_false_is_a_dead_letter(place: Place) -
             "--output and --dead_letters are both sqlite:///q.db?topic=kept",
         ),
         ({"output": "http://h/items"}, "the queue http://h/items can only be read; write to Kafka, SQLite or"),
-        ({"output": "out?.jsonl"}, "can't write to out?.jsonl: one * in the file's name may stand for a run"),
+        ({"output": "out?.jsonl"}, "can't write to out?.jsonl: only one * is allowed, in the file's name"),
         ({"quiet": "perhaps"}, "--quiet: 'perhaps' is neither true nor false"),
         ({"streaming": "true"}, "--input: sqlite:///q.db?topic=users&group=g can't be followed; use kafka:// or"),
         (

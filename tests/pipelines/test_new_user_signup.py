@@ -185,7 +185,7 @@ _ANN = as_json(signup("ann"))
             ["not valid JSON: str is not valid UTF-8: surrogates not allowed: line 1 column 1 (char 0)"],
         ),
         ("null.jsonl", b"null\n%b\n" % _ANN, 1, ["not a JSON object but NoneType"]),
-        ("truncated.parquet", b"PAR1" + bytes(1000), 0, ["the file {} is "]),
+        ("truncated.parquet", b"PAR1" + bytes(1000), 0, ["the file {} is not a complete Parquet file: "]),
     ],
 )
 def test_of_a_bad_file_only_the_bad_records_are_lost(

@@ -78,7 +78,7 @@ def test_without_the_option_the_messages_own_key_decides_and_payloads_are_not_de
             {"input": "sqlite:///q.db?topic=users-1&group=g"},
             "--output with 1 would be written to sqlite:///q.db?topic=users-1, from which --input is read",
         ),
-        ({"output": "out?-"}, "can't write to out?-0.jsonl: one * in the file's name may stand for a run"),
+        ({"output": "out?-"}, "can't write to out?-0.jsonl: only one * is allowed, in the file's name"),
     ],
 )
 def test_wrong_options_start_nothing(

@@ -1,4 +1,4 @@
-"""DeadLetter and DeadLetters: what is kept of a failure."""
+"""DeadLetter and DeadLetters: the record of a failure."""
 
 import json
 import time
@@ -19,21 +19,21 @@ from beam_patterns.transforms.queues import Message
 from tests.running import Run
 
 
-def fails(kind: type[Exception], said: str) -> DeadLetter:
-    """A letter about an error that was really raised."""
+def fails(kind: type[Exception], text: str) -> DeadLetter:
+    """The letter for an error that was raised."""
     try:
-        raise_it(kind, said)
+        raise_it(kind, text)
     except Exception as error:
         return DeadLetter.of(Message(b"payload"), error, step="Work")
     raise AssertionError
 
 
-def raise_it(kind: type[Exception], said: str) -> None:
+def raise_it(kind: type[Exception], text: str) -> None:
     """A frame of user code."""
-    raise kind(said)
+    raise kind(text)
 
 
-def test_a_message_keeps_everything_it_had() -> None:
+def test_a_letter_has_all_fields_of_its_message() -> None:
     message = Message(b"\xff\x00", key=b"k", attributes=(("a", b"1"), ("a", b"2")), timestamp=5.0, source=("t", 1, 7))
     before = time.time()
     letter = DeadLetter.of(message, ValueError("no"), step="Work", attempts=3, pipeline="job")
@@ -42,33 +42,33 @@ def test_a_message_keeps_everything_it_had() -> None:
     assert (letter.error_type, letter.error_message, letter.pipeline, letter.version) == ("ValueError", "no", "job", 1)
 
 
-def test_failures_of_one_kind_have_one_fingerprint_whatever_they_say() -> None:
+def test_failures_of_one_kind_have_one_fingerprint_whatever_their_text() -> None:
     assert fails(ValueError, "user 1").fingerprint == fails(ValueError, "user 2").fingerprint
     assert fails(ValueError, "user 1").fingerprint != fails(KeyError, "user 1").fingerprint
 
 
-def test_failures_in_a_library_are_told_apart_by_where_the_user_called_it() -> None:
-    assert fails_in(decode, "{").fingerprint == fails_in(decode, "[1, 2").fingerprint, "whatever frames follow"
+def test_failures_in_a_library_are_distinguished_by_the_calling_user_code() -> None:
+    assert fails_in(decode, "{").fingerprint == fails_in(decode, "[1, 2").fingerprint, "other frames follow"
     assert fails_in(decode, "{").fingerprint != fails_in(decode_again, "{").fingerprint
 
 
 def fails_in(work: Any, text: str) -> DeadLetter:
-    """A letter about what `work` raises."""
+    """The letter for the error that `work` raises."""
     (letter,) = run_pattern(Filter(work), [text]).dead
     return letter
 
 
 def decode(text: str) -> Any:
-    """The error is raised in the standard library, four frames below."""
+    """Raises an error in the standard library, four frames further down."""
     return json.loads(text)
 
 
 def decode_again(text: str) -> Any:
-    """The same elsewhere."""
+    """As `decode`, in another place."""
     return json.loads(text)
 
 
-def test_beam_s_own_records_of_one_kind_have_one_fingerprint_whatever_the_cause_said() -> None:
+def test_beams_error_records_of_one_kind_have_one_fingerprint_whatever_the_text_of_the_cause() -> None:
     def graph(p: beam.Pipeline, dead: ErrorHandler) -> dict[str, Any]:
         return {"out": p | beam.Create(["user 1", "user 2"]) | "Find" >> beam.Map(find).with_error_handler(dead)}
 
@@ -78,39 +78,39 @@ def test_beam_s_own_records_of_one_kind_have_one_fingerprint_whatever_the_cause_
 
 
 def find(name: str) -> Any:
-    """A cause whose text differs."""
+    """Raises an error whose cause has a different text for each name."""
     try:
         return {}[name]
     except KeyError as error:
-        raise ValueError("nobody") from error
+        raise ValueError("not found") from error
 
 
-class _UnspeakableError(Exception):
+class _NoTextError(Exception):
     def __str__(self) -> str:
         raise ZeroDivisionError
 
 
 @pytest.mark.parametrize(
-    ("error", "said"), [(ValueError("a file called \udcff"), "a file called \\udcff"), (_UnspeakableError(), "")]
+    ("error", "text"), [(ValueError("a file called \udcff"), "a file called \\udcff"), (_NoTextError(), "")]
 )
-def test_what_an_error_says_can_always_be_written(error: Exception, said: str) -> None:
+def test_the_text_of_any_error_can_be_written(error: Exception, text: str) -> None:
     letter = DeadLetter.of(b"x", error, step="s")
-    assert letter.error_message == said
+    assert letter.error_message == text
     assert DeadLetter.from_message(letter.as_message()) == letter
 
 
-def test_the_traceback_shows_the_user_s_frames() -> None:
-    assert "raise kind(said)" in fails(ValueError, "no").traceback
+def test_the_traceback_shows_the_frames_of_user_code() -> None:
+    assert "raise kind(text)" in fails(ValueError, "no").traceback
     assert "dead_letters.py" not in fails(ValueError, "no").traceback.replace("test_dead_letters.py", "")
 
 
 class Point(NamedTuple):
-    """An element that is no message."""
+    """An element that is not a message."""
 
     x: int
 
 
-def test_an_element_that_is_no_message_keeps_its_coder_s_bytes_and_a_readable_form() -> None:
+def test_the_letter_of_another_element_has_its_encoded_bytes_and_a_readable_form() -> None:
     coder = registry.get_coder(Point)
     letter = DeadLetter.of(Point(3), ValueError("no"), step="Work", coder=coder)
     assert coder.decode(letter.payload) == Point(3)
@@ -122,13 +122,13 @@ def test_bytes_and_text_are_their_own_payload() -> None:
     assert DeadLetter.of("zoé", ValueError(), step="s").payload == "zoé".encode()
 
 
-def test_an_element_nobody_can_encode_still_becomes_a_letter() -> None:
+def test_an_element_that_cannot_be_encoded_becomes_a_letter() -> None:
     letter = DeadLetter.of(lambda: None, ValueError("no"), step="s", coder=registry.get_coder(Point))
     assert letter.payload is not None
     assert letter.payload.startswith(b"<function")
 
 
-def test_a_long_message_is_cut() -> None:
+def test_a_long_error_message_is_cut() -> None:
     assert len(fails(ValueError, "x" * 20_000).error_message) == 10_000
 
 
@@ -142,14 +142,14 @@ names = st.text(min_size=1).filter(lambda name: not name.startswith(("__connect"
     st.none() | st.floats(0, 4e9),
     st.text(st.characters(exclude_categories=["Cs"])),
 )
-def test_a_letter_comes_back_from_a_queue_as_it_went_in(
-    value: bytes | None, key: bytes | None, attributes: Any, timestamp: float | None, said: str
+def test_a_letter_is_unchanged_after_conversion_to_a_message_and_back(
+    value: bytes | None, key: bytes | None, attributes: Any, timestamp: float | None, text: str
 ) -> None:
-    letter = DeadLetter.of(Message(value, key, attributes, timestamp, ("q", 0, 1)), ValueError(said), step="Work")
+    letter = DeadLetter.of(Message(value, key, attributes, timestamp, ("q", 0, 1)), ValueError(text), step="Work")
     assert DeadLetter.from_message(letter.as_message()) == letter
 
 
-def test_a_message_out_of_another_s_dead_letter_queue_keeps_what_that_said() -> None:
+def test_a_message_from_another_programs_dead_letter_queue_keeps_its_attributes() -> None:
     theirs = (("__connect.errors.topic", b"first"), ("lang", b"en"), ("__connect.errors.stage", b"VALUE_CONVERTER"))
     letter = DeadLetter.of(Message(b"x", attributes=theirs, source=("q", 0, 1)), ValueError("no"), step="Work")
     assert DeadLetter.from_message(letter.as_message()) == letter
@@ -157,7 +157,7 @@ def test_a_message_out_of_another_s_dead_letter_queue_keeps_what_that_said() -> 
     assert DeadLetter.from_message(of_a_letter.as_message()) == of_a_letter
 
 
-def test_beam_s_own_error_records_become_letters_too() -> None:
+def test_beams_error_records_become_letters() -> None:
     def graph(p: beam.Pipeline, dead: ErrorHandler) -> dict[str, Any]:
         return {"out": p | beam.Create([b"1", b"x"]) | "Parse" >> beam.Map(int).with_error_handler(dead)}
 
@@ -168,14 +168,14 @@ def test_beam_s_own_error_records_become_letters_too() -> None:
     assert "invalid literal" in letter.error_message
 
 
-def test_a_letter_knows_the_job() -> None:
+def test_a_letter_names_the_job() -> None:
     seen, job = Collect(), PipelineOptions(job_name="nightly")
     with beam.Pipeline("FnApiRunner", job) as p, ErrorHandler(DeadLetters() | seen) as dead:
         _ = p | beam.Create([0]) | Filter(lambda n: 1 / n).with_error_handler(dead)
     assert [letter.pipeline for letter in seen.elements] == ["nightly"]
 
 
-def test_a_letter_takes_the_element_s_timestamp_where_the_message_has_none() -> None:
+def test_a_letter_has_the_elements_timestamp_if_the_message_has_none() -> None:
     seen = Collect()
     with beam.Pipeline("FnApiRunner") as p, ErrorHandler(DeadLetters() | seen) as dead:
         stamped = p | beam.Create([0]) | beam.Map(lambda n: beam.window.TimestampedValue(n, 12.5))

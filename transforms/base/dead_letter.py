@@ -1,4 +1,4 @@
-"""The dead letter: a failed item with everything needed to understand the failure and to send the item back."""
+"""DeadLetter: a failed item with everything that is needed to understand the failure and to replay the item."""
 
 import hashlib
 import os
@@ -6,7 +6,6 @@ import re
 import sysconfig
 import time
 import traceback
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -40,9 +39,9 @@ class DeadLetter(NamedTuple):
     key: bytes | None
     """The message's key."""
     attributes: tuple[tuple[str, bytes], ...]
-    """The message's attributes; for an element that is not a message, its readable form, as `readable`."""
+    """The message's attributes. For any other element, `readable` holds its readable form."""
     source: str
-    """Where the item was read: queue/partition/offset or subscription/message id; empty if created in the pipeline."""
+    """Where the item was read: queue/partition/offset or subscription/message id; empty if the pipeline created it."""
     event_time: float | None
     """The message's own time, otherwise the element's timestamp in Beam; seconds since the epoch."""
     step: str
@@ -58,13 +57,13 @@ class DeadLetter(NamedTuple):
     error_message: str
     """Text of the exception, at most 10,000 characters."""
     traceback: str
-    """Frames of user code and of what it called, at most 10,000 characters."""
+    """Frames of user code and of the code that it called, at most the last 10,000 characters."""
     fingerprint: str
-    """Equal for failures of one kind: a hash of the error's type and the top three frames of user code."""
+    """Equal for failures of the same kind: a hash of the error's type and the top three frames of user code."""
     pipeline: str
     """Name of the job: `--job_name`, or the pipeline's own name for pipelines of this package."""
     version: int
-    """Version of this schema."""
+    """Version of the schema."""
 
     @staticmethod
     def of(
@@ -76,7 +75,7 @@ class DeadLetter(NamedTuple):
         attempts: int = 1,
         pipeline: str = "",
     ) -> "DeadLetter":
-        """Makes the record for an element and the exception that it raised."""
+        """The record for an element and the exception that it caused."""
         message = element if isinstance(element, Message) else _as_message(element, coder)
         frames = traceback.extract_tb(error.__traceback__)
         user_frames = [frame for frame in frames if not frame.filename.startswith(_NOT_USER_CODE)]
@@ -101,7 +100,7 @@ class DeadLetter(NamedTuple):
 
     @staticmethod
     def of_beam(error: Any, step: str) -> "DeadLetter":
-        """Makes the record from an error record of Beam's own transforms: (element, (class, text, traceback lines))."""
+        """The record for an error record of Beam's own transforms: (element, (class, text, traceback lines))."""
         element, (error_class, text, lines) = error
         letter = DeadLetter.of(element, RuntimeError(text), step=step)
         trace, name = "".join(lines), _name(error_class)
@@ -113,7 +112,7 @@ class DeadLetter(NamedTuple):
         )
 
     def as_message(self) -> Message:
-        """The letter as a message for a queue: the payload as value, the rest as attributes with Kafka Connect's names.
+        """The message that represents the letter: the payload as value, other fields as attributes.
 
         >>> letter = DeadLetter.of(Message(b"x", attributes=(("lang", b"en"),)), ValueError("no"), step="Decode")
         >>> letter.as_message().attribute("__connect.errors.exception.message")
@@ -126,7 +125,7 @@ class DeadLetter(NamedTuple):
 
     @staticmethod
     def from_message(message: Message) -> "DeadLetter":
-        """Reads a letter back from a queue's message; the original message's attributes are its own again.
+        """The letter that a message represents, with the attributes of the original message.
 
         >>> letter = DeadLetter.of(Message(b"x", attributes=(("lang", b"en"),)), ValueError("no"), step="Decode")
         >>> DeadLetter.from_message(letter.as_message()) == letter
@@ -135,7 +134,7 @@ class DeadLetter(NamedTuple):
         found = {name: value.decode("utf-8", "replace") for name, value in message.attributes}
         missing = [header for field, header in _HEADERS.items() if header not in found and field not in _OPTIONAL]
         if missing:
-            raise ValueError(f"this message is not a dead letter: it lacks the attributes {', '.join(missing)}")
+            raise ValueError(f"this message is not a dead letter: it has no attributes {', '.join(missing)}")
         typed: dict[str, Any] = {
             field: _TYPES.get(DeadLetter.__annotations__[field], str)(found.get(header, ""))
             for field, header in _HEADERS.items()
@@ -145,7 +144,7 @@ class DeadLetter(NamedTuple):
         return DeadLetter(payload=message.value, key=message.key, attributes=attributes, **typed)
 
 
-#: Kafka Connect's header names (KIP-298) where there is one, as other tools know them; our own prefix elsewhere.
+#: Names of attributes: Kafka Connect's (KIP-298), which other tools know, or names with the prefix `beam_patterns.`.
 _HEADERS = {
     "queue": "__connect.errors.topic",
     "partition": "__connect.errors.partition",
@@ -176,7 +175,7 @@ def _as_message(element: Any, coder: Coder | None) -> Message:
         return Message(element.encode("utf-8", "surrogatepass"))
     try:
         payload = coder.encode(element) if coder else readable
-    except Exception:  # An element that can't be encoded must still reach the dead letters.
+    except Exception:  # An element that can't be encoded still becomes a dead letter.
         payload = readable
     return Message(payload, attributes=(("readable", readable),))
 
@@ -197,17 +196,17 @@ def _name(error_class: type) -> str:
 def _text_of(error: BaseException) -> str:
     try:
         return _writable(str(error))
-    except Exception:  # An error without a usable text must still reach the dead letters.
+    except Exception:  # An error whose text can't be made still becomes a dead letter.
         return ""
 
 
 def _writable(text: str) -> str:
-    """The text without lone surrogates, which the name of a file in an error's message may contain."""
+    """The text without lone surrogates, which an error message may contain as part of a file name."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _place(source: str) -> dict[str, str]:
-    """Queue, partition and offset of a source that has all three."""
+    """Queue, partition and offset of a source; empty unless it has all three."""
     queue, *numbers = source.rsplit("/", 2)
     if len(numbers) < 2 or not all(number.isdecimal() for number in numbers):
         return {}
@@ -215,7 +214,7 @@ def _place(source: str) -> dict[str, str]:
 
 
 def _without_headers(attributes: tuple[tuple[str, bytes], ...], has_place: bool) -> tuple[tuple[str, bytes], ...]:
-    """The original message's attributes. Our headers are the last of their names: the original may be a letter too."""
+    """The original message's attributes. Only the last of each name is removed: the original may be a letter too."""
     headers = {header for field, header in _HEADERS.items() if has_place or field not in _PLACE}
     kept = list[tuple[str, bytes]]()
     for name, value in reversed(attributes):
@@ -227,17 +226,12 @@ def _without_headers(attributes: tuple[tuple[str, bytes], ...], has_place: bool)
 
 
 def _fingerprint(error_type: str, frames: list[traceback.FrameSummary]) -> str:
-    parts = (error_type, *_places(_user_frames(frames)[-3:]))
-    return hashlib.blake2b("\n".join(parts).encode("utf-8", "replace"), digest_size=8).hexdigest()
+    places = [f"{Path(frame.filename).name}:{frame.name}:{frame.lineno}" for frame in _user_frames(frames)[-3:]]
+    return hashlib.blake2b("\n".join([error_type, *places]).encode("utf-8", "replace"), digest_size=8).hexdigest()
 
 
 def _user_frames(frames: list[traceback.FrameSummary]) -> list[traceback.FrameSummary]:
-    """The frames outside of libraries; if all code is installed, the frames of what the pattern called."""
+    """The frames outside of libraries. If all code is installed, the frames in the folder of the first one."""
     own = [frame for frame in frames if not frame.filename.startswith(_LIBRARIES)]
     home = os.path.dirname(frames[0].filename) if frames else ""  # noqa: PTH120 (a prefix, empty for "<string>")
     return own or [frame for frame in frames if frame.filename.startswith(home)]
-
-
-def _places(frames: list[traceback.FrameSummary]) -> Iterator[str]:
-    for frame in frames:
-        yield f"{Path(frame.filename).name}:{frame.name}:{frame.lineno}"

@@ -1,4 +1,4 @@
-"""The item of every queue: bytes that pass through unchanged, and where they came from."""
+"""Message: the element of every queue, with bytes that pass through unchanged and their source."""
 
 from collections.abc import Sequence
 from itertools import repeat
@@ -20,7 +20,7 @@ Source = tuple[str, int, int] | tuple[str, str]
 
 @RecordCoder.register
 class Message(NamedTuple):
-    """One item of a queue: a payload of bytes with a key and attributes, immutable.
+    """One message of a queue, immutable: a payload with a key and attributes, all of them bytes.
 
     >>> m = Message(b'{"user": "ann", "age": 41}', key=b"ann", attributes=(("lang", b"en"),))
     >>> m.json()["user"]
@@ -34,37 +34,37 @@ class Message(NamedTuple):
     value: bytes | None
     """The payload; None is a Kafka tombstone."""
     key: bytes | None = None
-    """What decides the partition (Kafka) or the ordering key (Pub/Sub)."""
+    """Selects the partition (Kafka); the ordering key (Pub/Sub)."""
     attributes: tuple[tuple[str, bytes], ...] = ()
-    """Headers (Kafka) or attributes (Pub/Sub): pairs of name and bytes, in order, names may repeat."""
+    """Headers (Kafka) or attributes (Pub/Sub): pairs of name and bytes, in order. Names may repeat."""
     timestamp: float | None = None
     """The record's own time, in seconds since the epoch."""
     source: Source | None = None
-    """Where it was read; None for a message that was made here."""
+    """Where the message was read; None for a message that the pipeline created."""
 
     def json(self) -> Any:
-        """The payload, decoded as JSON. Raises ValueError for anything else."""
+        """The payload, decoded as JSON. Raises ValueError if it is not JSON."""
         try:
-            return orjson.loads(self.value)  # type: ignore[arg-type]  # None is looked for when this has failed.
+            return orjson.loads(self.value)  # type: ignore[arg-type]  # Checked only after a failure.
         except ValueError:
             if self.value is None:
                 raise ValueError("the message has no payload (a tombstone), so there is no JSON in it") from None
             raise
 
     def attribute(self, name: str) -> bytes | None:
-        """The last attribute of that name, or None."""
+        """The value of the last attribute with this name, or None."""
         return dict(self.attributes).get(name)
 
     def with_attributes(self, **changes: bytes) -> Self:
-        """A copy with these attributes set, each replacing those of the same name."""
+        """A copy with these attributes, which replace all attributes of the same names."""
         kept = tuple(pair for pair in self.attributes if pair[0] not in changes)
         return self._replace(attributes=kept + tuple(changes.items()))
 
     def with_id(self) -> Self:
-        """A copy that carries a deterministic id, the same on every re-run.
+        """A copy that carries a deterministic id in the attribute `message_id`: a repeated run makes the same id.
 
-        The id names the position the message was read from and the CRC-32C of the payload, so two results made of one
-        message differ while a repetition of one result does not. A message passed on unchanged keeps the id it has.
+        The id consists of the message's source and the CRC-32C of its payload, so two different results of one message
+        have different ids, and a repeated result has the same id. An unchanged message keeps its id.
         """
         checksum = b"%08x" % crc32c(self.value or b"")
         base = None
@@ -79,7 +79,7 @@ class Message(NamedTuple):
 
     @classmethod
     def with_ids(cls, messages: Sequence[Self]) -> list[Self]:
-        """`with_id` of each; by columns, in a fifth of the time, where all were read from one partition."""
+        """`with_id` for each message. Messages of one partition are processed by columns, in a fifth of the time."""
         columns = cls.columns(messages)
         ids = cls.ids(columns)
         if ids is None:
@@ -90,16 +90,16 @@ class Message(NamedTuple):
 
     @classmethod
     def columns(cls, messages: Sequence[Self]) -> Sequence[Sequence[Any]]:
-        """Their values, keys, attributes, timestamps and sources."""
+        """Values, keys, attributes, timestamps and sources of messages."""
         return list(zip(*messages, strict=True)) or [()] * len(cls._fields)
 
     @staticmethod
     def ids(columns: Sequence[Sequence[Any]]) -> list[bytes] | None:
-        """The ids that `with_id` gives messages of one partition that carry no attributes; None for others."""
+        """The ids that `with_id` gives to messages of one partition without attributes; None for other messages."""
         values, _, attributes, _, sources = columns
         try:
             topics, partitions, offsets = zip(*sources, strict=True)
-        except (TypeError, ValueError):  # One has no source, or one of another kind.
+        except (TypeError, ValueError):  # A message has no source, or a source with another length.
             return None
         one_partition = topics.count(topics[0]) == partitions.count(partitions[0]) == len(values)
         if any(attributes) or not one_partition:
@@ -110,12 +110,12 @@ class Message(NamedTuple):
 
     @staticmethod
     def of(data: Any, **fields: Any) -> "Message":
-        """A message whose payload is `data` as JSON: Message.of({"user": "ann"}, key=b"ann")."""
+        """A message whose payload is `data` as JSON: `Message.of({"user": "ann"}, key=b"ann")`."""
         return Message(orjson.dumps(data), **fields)
 
 
 def identified(item: Any, results: list[Any]) -> list[Any]:
-    """Results of an item; messages made of a message get an id that is the same whenever they are made again."""
+    """Results of an item. Messages that were made from a message get an id, which is the same when they are remade."""
     if not isinstance(item, Message) or not any(map(_lacks_id, results)):
         return results
     base = item.with_id().attribute(MESSAGE_ID) or b""

@@ -1,6 +1,5 @@
-"""Committing what was read, after the work."""
+"""CommitOffsets: the step that commits a read after its results are written."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import apache_beam as beam
@@ -15,7 +14,7 @@ __all__ = ["CommitOffsets"]
 
 
 class CommitOffsets(beam.PTransform):
-    """Moves a group's position forward, when everything that was made of its messages has been written.
+    """Moves a group's position forward after everything that was made of its messages has been written.
 
     ```
     ReadFromQueue --> ... --> WriteToQueue --written--+
@@ -37,24 +36,25 @@ class CommitOffsets(beam.PTransform):
     []
 
     Args:
-        reads: what ReadFromQueue returned, one or several.
+        reads: one or more PCollections that ReadFromQueue returned.
 
-    In: a PCollection or a tuple of them, all that must be complete first: what every WriteToQueue of the pipeline
-    returned, dead letters included (`handler.output()`). A run that is killed earlier reads the same messages again.
-    Out: PCollection[Position], what has been committed.
-    Streaming: an unbounded read commits in bundle finalisation by itself; this step then has nothing to do.
-    Failure: a commit that fails, fails the run; the messages come again.
+    In: a PCollection or a tuple of them: everything that must be complete before the commit. Give it the outputs of all
+    WriteToQueue steps of the pipeline, dead letters included (`handler.output()`).
+    Out: PCollection[Position], the committed positions.
+    Streaming: an unbounded read commits by itself in bundle finalization; this step then commits nothing.
+    Failure: a commit that fails also fails the run. If a run fails or is killed before the commit, the next run reads
+    the same messages again.
     Source: Helland, Life beyond Distributed Transactions (at-least-once with idempotent receivers).
     """
 
     def __init__(self, *reads: PCollection) -> None:
         super().__init__()
         if not reads:
-            raise ValueError("CommitOffsets(...) takes what ReadFromQueue returned, at least one PCollection")
+            raise ValueError("CommitOffsets(...) needs at least one PCollection that ReadFromQueue returned")
         self._reads = [positions_of(messages) for messages in reads]
 
     def expand(self, written: Any) -> PCollection:
-        """Commits each queue's positions once everything given has been written."""
+        """Commits each queue's positions after everything in `written` is complete."""
         waited = (written,) if isinstance(written, PCollection) else tuple(written)
         committed = [
             positions | f"Commit{i}" >> _CommitOne(queue, waited)
@@ -67,7 +67,7 @@ class CommitOffsets(beam.PTransform):
 
 
 class _CommitOne(beam.PTransform):
-    """Holds a queue's positions back until all that is waited for is complete, then commits them in one call."""
+    """Waits for all given PCollections, then commits a queue's positions in one call."""
 
     def __init__(self, queue: Queue, waited: tuple[PCollection, ...]) -> None:
         super().__init__()
@@ -77,48 +77,42 @@ class _CommitOne(beam.PTransform):
         finished = [AsIter(written | f"Finish{i}" >> _Finished()) for i, written in enumerate(self._waited)]
         return (
             positions
-            | "Await" >> beam.ParDo(_Await(), *finished).with_output_types(Tuple[str, int])
+            | "Await" >> beam.Map(_awaited, *finished).with_output_types(Tuple[str, int])
             | "Furthest" >> beam.CombinePerKey(max)
             | "Pair" >> beam.Map(_pair).with_output_types(Tuple[int, Tuple[str, int]])
             | "Gather" >> beam.GroupByKey()
-            | "Commit" >> beam.ParDo(_Commit(self._queue)).with_output_types(Position)
+            | "Commit" >> beam.FlatMap(_committed, self._queue).with_output_types(Position)
         )
 
 
 class _Finished(beam.PTransform):
-    """Nothing, but not before its input is complete, whatever its windows are: a side input to wait for.
+    """An empty side input that is ready when its input is complete in all windows.
 
-    As beam.WaitOn, which waits window by window (a position has none) and whose labels are lambdas' line numbers.
+    Replaces beam.WaitOn, which waits window by window (positions have no window) and labels steps by line numbers.
     """
 
     def expand(self, written: PCollection) -> PCollection:
         return (
             written
-            | "Forget" >> beam.ParDo(_Forget()).with_output_types(Tuple[int, int])
+            | "Forget" >> beam.FlatMap(_nothing).with_output_types(Tuple[int, int])
             | "Globally" >> beam.WindowInto(GlobalWindows())
             | "Complete" >> beam.GroupByKey()
         )
 
 
-class _Forget(beam.DoFn):
-    def process(self, unused: Any) -> tuple[Any, ...]:
-        return ()
+def _nothing(unused: Any) -> tuple[Any, ...]:
+    return ()
 
 
-class _Await(beam.DoFn):
-    def process(self, position: Position, *unused_finished: Any) -> Iterator[tuple[str, int]]:
-        yield position.partition, position.offset
+def _awaited(position: Position, *unused_finished: Any) -> tuple[str, int]:
+    return position.partition, position.offset
 
 
 def _pair(position: tuple[str, int]) -> tuple[int, tuple[str, int]]:
     return 0, position
 
 
-class _Commit(beam.DoFn):
-    def __init__(self, queue: Queue) -> None:
-        self._queue = queue
-
-    def process(self, group: Any) -> Iterator[Position]:
-        positions = [Position(partition, offset) for partition, offset in group[1]]
-        self._queue.commit(positions)
-        yield from positions
+def _committed(group: Any, queue: Queue) -> list[Position]:
+    positions = [Position(partition, offset) for partition, offset in group[1]]
+    queue.commit(positions)
+    return positions

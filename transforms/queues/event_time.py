@@ -1,4 +1,4 @@
-"""A message's time from a field of its JSON, where that is not the queue's own time."""
+"""A message's time from a field of its JSON, which replaces the queue's own time."""
 
 from datetime import UTC, datetime
 from functools import partial
@@ -11,14 +11,15 @@ from ..base.guard import Guard
 from ..base.mapping import map_elements
 from ..base.message import Message
 
-__all__ = ["TakeTime", "time_in"]
+__all__ = ["WithEventTime", "event_time_of"]
 
-#: In seconds; larger numbers are probably milliseconds.
+#: In seconds since 1970. Larger numbers are probably milliseconds.
 _YEAR_3000 = 32_503_680_000
+_REMEDY = "Add .with_error_handler(...) to send such messages to a dead-letter queue."
 
 
-def time_in(message: Message, field: str) -> float:
-    """Seconds since 1970: the field's number, or the moment that its text names. Raises ValueError otherwise."""
+def event_time_of(message: Message, field: str) -> float:
+    """Seconds since 1970, from a field that holds them or a date and time as text. Raises ValueError otherwise."""
     data = message.json()
     value = data.get(field) if isinstance(data, dict) else None
     if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _YEAR_3000:
@@ -33,26 +34,19 @@ def time_in(message: Message, field: str) -> float:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
-class TakeTime(beam.PTransform):
-    """Puts the field's time into each message. A message without one goes to the reading pattern's error handler."""
+class WithEventTime(beam.PTransform):
+    """Sets each message's timestamp from the field. A message without a time goes to the error handler of `read`."""
 
     def __init__(self, field: str, read: Any) -> None:
         super().__init__()
         self._field, self._read = field, read
 
     def expand(self, messages: PCollection) -> PCollection:
-        """The messages, in the batches in which they came."""
-        guard = Guard(
-            self._read,
-            Message,
-            f"the time in the field {self._field!r}",
-            counters=("in", "out", "dead"),
-            counted_as="EventTime",
-            remedy="Add .with_error_handler(...) to send such messages to a dead-letter queue.",
-        )
-        take = partial(_timed, field=self._field)
-        return map_elements(self._read, messages, take, Message, guard, verb="Take", label="Messages")
+        code, counters = f"the time in the field {self._field!r}", ("in", "out", "dead")
+        guard = Guard(self._read, Message, code, counters=counters, counted_as="EventTime", remedy=_REMEDY)
+        function = partial(_with_event_time, field=self._field)
+        return map_elements(self._read, messages, function, Message, guard, verb="Take", label="Messages")
 
 
-def _timed(message: Message, field: str) -> Message:
-    return message._replace(timestamp=time_in(message, field))
+def _with_event_time(message: Message, field: str) -> Message:
+    return message._replace(timestamp=event_time_of(message, field))

@@ -1,4 +1,4 @@
-"""memory://name: a queue in this process, for tests."""
+"""memory://name: a queue in the memory of this process, for tests."""
 
 import threading
 from collections import defaultdict
@@ -19,12 +19,12 @@ _BATCH = 4096
 
 
 class MemoryQueue(Queue):
-    """Topics with one partition each, gone with the process: `memory://orders?group=shipping`.
+    """A topic with one partition, `memory://orders?group=shipping`, which ends with the process.
 
-    Only for runners that work in this process, FnApiRunner and Prism's loopback, not for a cluster.
+    Works on runners whose workers run in this process, FnApiRunner and Prism's loopback, not on a cluster.
     """
 
-    parameters = (Parameter("group", "Name under which the position of a reader is kept.", default="default"),)
+    parameters = (Parameter("group", "The group, under which the read position is kept.", default="default"),)
     keeps_positions = True
     is_shared = False
 
@@ -35,41 +35,36 @@ class MemoryQueue(Queue):
             raise ValueError(f"the queue {uri.text} has no name; write memory://name")
 
     def sibling(self, name: str) -> str:
-        """Another topic of this process."""
         return f"memory://{quote(name, safe='{}')}"
 
     def splits(self) -> list[Split]:
-        """From the group's position to the end."""
         start, stop = _GROUPS.get((self._topic, self._group), 0), len(_TOPICS[self._topic])
         return [Split("0", start, stop)] if start < stop else []
 
     def read(self, split: Split) -> Iterator[list[Message]]:
-        """A slice of the topic."""
         for start in range(split.start, split.stop, _BATCH):
             stop = min(start + _BATCH, split.stop)
             messages = _TOPICS[self._topic][start:stop]
             yield [m._replace(source=(self._topic, 0, start + i)) for i, m in enumerate(messages)]
 
     def commit(self, positions: Iterable[Position]) -> None:
-        """The group starts there next time."""
         place = (self._topic, self._group)
         with _LOCK:
-            _GROUPS[place] = max(_GROUPS.get(place, 0), *(position.offset for position in positions))
+            _GROUPS[place] = max([_GROUPS.get(place, 0), *(position.offset for position in positions)])
 
     def writer(self) -> Writer:
-        """Appends to the topic."""
         return _MemoryWriter(self._topic)
 
 
 class _MemoryWriter(Writer):
     def __init__(self, topic: str) -> None:
-        self._topic, self._open = topic, list[Message]()
+        self._topic, self._unflushed = topic, list[Message]()
 
     def write(self, messages: Sequence[Message]) -> None:
-        self._open += messages
+        self._unflushed += messages
 
     def flush(self) -> list[Rejected]:
         with _LOCK:
-            _TOPICS[self._topic] += self._open
-        self._open = []
+            _TOPICS[self._topic] += self._unflushed
+        self._unflushed = []
         return []

@@ -1,4 +1,4 @@
-"""The parameters of a kind of queue, `?name=value` in its URI: a table for the check, the docs and the errors."""
+"""The parameters in a queue's URI, `?name=value`: one table per kind for checks, error messages and docs/queues.md."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -6,40 +6,35 @@ from typing import Any, NamedTuple
 
 from .uri import QueueUri
 
-__all__ = ["Parameter", "one_of", "parsed", "seconds", "whole_number"]
+__all__ = ["Parameter", "number", "one_of", "parse_parameters"]
 
 
 class Parameter(NamedTuple):
-    """One parameter.
+    """One parameter of a URI.
 
-    >>> idle = Parameter("idle", "How long to wait.", default=30.0, type=seconds(1))
-    >>> parsed([idle], QueueUri.parse("pubsub://project/name?idle=5"))
+    >>> idle = Parameter("idle", "How long to wait.", default=30.0, type=number("seconds", "idle=30", kind=float))
+    >>> parse_parameters([idle], QueueUri.parse("pubsub://project/name?idle=5"))
     {'idle': 5.0}
     """
 
     name: str
     help: str
-    """One sentence, for docs/queues.md."""
+    """One sentence: what the value means."""
     default: Any = ""
     type: Callable[[str], Any] = str
-    """Turns the text into a value. Raises ValueError with what to write instead: "write seconds, such as 30"."""
+    """Converts the text to a value. Raises ValueError with what to write instead: "write seconds, such as 30"."""
 
 
-def parsed(
-    parameters: Sequence[Parameter], uri: QueueUri, allows: Callable[[str], bool] | None = None
+def parse_parameters(
+    parameters: Sequence[Parameter], uri: QueueUri, allows_parameter: Callable[[str], bool] = lambda name: False
 ) -> dict[str, Any]:
-    """The value of each parameter.
+    """The value of each parameter in the table.
 
-    Raises ValueError for a parameter that is not in the table, because a misspelt one must not be silently ignored.
-
-    Args:
-        parameters: the table.
-        uri: the queue's URI.
-        allows: tells whether a name that is not in the table is allowed too.
+    Raises ValueError for a parameter that is neither in the table nor allowed: a misspelt one must not be ignored.
     """
     known = [parameter.name for parameter in parameters]
     for name in uri.params:
-        if name not in known and not (allows and allows(name)):
+        if name not in known and not allows_parameter(name):
             raise ValueError(
                 f"the queue {uri.text} has an unknown parameter {name!r}; known are {', '.join(known) or 'none'}"
             )
@@ -57,7 +52,7 @@ def _value(parameter: Parameter, uri: QueueUri) -> Any:
 
 
 def one_of(*choices: str) -> Callable[[str], str]:
-    """The type of a parameter with few possible values."""
+    """The type of a parameter that is one of a few values."""
 
     def parse(text: str) -> str:
         if text not in choices:
@@ -67,23 +62,12 @@ def one_of(*choices: str) -> Callable[[str], str]:
     return parse
 
 
-def whole_number(unit: str, example: str, least: int = 0) -> Callable[[str], int]:
-    """The type of a parameter that is a whole number of something: `whole_number("milliseconds", "linger=50")`."""
+def number(unit: str, example: str, least: float = 0, kind: type[Any] = int) -> Callable[[str], Any]:
+    """The type of a parameter that is a number, at least `least`: `number("milliseconds", "linger=50")`."""
 
-    def parse(text: str) -> int:
-        if not text.isdecimal() or int(text) < least:
+    def parse(text: str) -> Any:
+        if not re.fullmatch(r"\d+" if kind is int else r"\d+(\.\d+)?", text) or kind(text) < least:
             raise ValueError(f"write {unit}, such as {example}")
-        return int(text)
-
-    return parse
-
-
-def seconds(least: float, example: str = "30") -> Callable[[str], float]:
-    """The type of a parameter that is a number of seconds."""
-
-    def parse(text: str) -> float:
-        if not re.fullmatch(r"\d+(\.\d+)?", text) or float(text) < least:
-            raise ValueError(f"write seconds, at least {least:g}, such as {example}")
-        return float(text)
+        return kind(text)
 
     return parse

@@ -1,7 +1,7 @@
-"""Reading a queue."""
+"""ReadFromQueue: the messages of a queue as a PCollection."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from time import perf_counter
 from typing import Any
@@ -17,7 +17,7 @@ from ..base.guard import Guard, GuardedStep, apply_guarded, dead_outputs
 from ..base.message import Message
 from ..base.metrics import Progress
 from ..base.pattern import GuardedPattern
-from .event_time import TakeTime
+from .event_time import WithEventTime
 from .positions import with_positions
 from .queue import Position, Queue, Split
 from .registry import open_queue
@@ -29,7 +29,7 @@ _POSITIONS = "positions"
 
 
 class ReadFromQueue(GuardedPattern[PBegin, PCollection[Message]]):
-    """Reads the messages of a queue, from its group's committed position to the queue's end when the run starts.
+    """Reads the messages of a queue, from the group's committed position to where the queue ends as the run starts.
 
     ```
     kafka://localhost:9092/orders?group=shipping --> ReadFromQueue --> messages
@@ -51,21 +51,22 @@ class ReadFromQueue(GuardedPattern[PBegin, PCollection[Message]]):
     b'b' ('doc-read', 0, 1)
 
     Args:
-        uri: the queue; see the package's documentation for the kinds and their parameters.
+        uri: the queue; docs/queues.md has the kinds and their parameters. Raises ValueError if it can't be read.
 
     In: the pipeline.
-    Out: PCollection[Message], in batches; bounded. All messages of a batch have one timestamp, as Beam's batches
-    require. A message's own time is in the message; a transform such as `beam.WithTimestamps` moves it to the element.
+    Out: PCollection[Message], bounded and in batches. Beam requires one timestamp for all elements of a batch, so a
+    message's own time is in the message only; a transform such as `beam.WithTimestamps` copies it to the element.
     Streaming: with `--streaming` the same transform is unbounded, if the kind of queue and the runner support it.
-    Failure: a queue that can't be reached fails the run with a QueueError in one sentence; a part that does not hold
-    messages (a truncated file) goes to the error handler as a DeadLetter, or fails the run.
-    Delivery: nothing is committed here. `CommitOffsets` commits, after everything downstream has been written.
+    Failure: a queue that can't be reached fails the run with a QueueError of one sentence. A part that does not hold
+    messages (a truncated file) goes to the error handler as a DeadLetter; without a handler it fails the run.
+    Delivery: at least once. The read commits nothing; `CommitOffsets` commits after everything downstream is written.
     Source: Burns, Designing Distributed Systems, chapter 10 (the work queue's source).
     """
 
     def __init__(self, uri: str) -> None:
         super().__init__()
         self._queue = open_queue(uri)
+        self._queue.check_readable()
 
     def expand(self, begin: Any) -> PCollection:
         """The messages, with their positions for CommitOffsets."""
@@ -73,14 +74,14 @@ class ReadFromQueue(GuardedPattern[PBegin, PCollection[Message]]):
         own = (streaming and self._queue.follow_transform()) or self._queue.read_transform()
         messages, positions = begin | "Read" >> own if own else self._bounded(begin)
         if self._queue.time_field:
-            messages = messages | "Time" >> TakeTime(self._queue.time_field, self)
+            messages = messages | "Time" >> WithEventTime(self._queue.time_field, self)
         return with_positions(messages, self._queue, positions)
 
     def _bounded(self, begin: Any) -> tuple[PCollection, PCollection]:
         splits = (
             begin
             | "Start" >> beam.Impulse()
-            | "Plan" >> beam.ParDo(_Plan(self._queue)).with_output_types(Split)
+            | "Plan" >> beam.FlatMap(_plan, self._queue).with_output_types(Split)
             | "Spread" >> beam.Reshuffle()
         )
         fetch = _Fetch(Guard(self, Message, counters=("out", "dead")), self._queue)
@@ -89,16 +90,12 @@ class ReadFromQueue(GuardedPattern[PBegin, PCollection[Message]]):
         return messages, positions
 
 
-class _Plan(beam.DoFn):
-    def __init__(self, queue: Queue) -> None:
-        self._queue = queue
-
-    def process(self, unused_impulse: bytes) -> Iterator[Split]:
-        splits = self._queue.splits()
-        if not splits:
-            _LOG.info("nothing new in %s", self._queue)
-        Progress().announce(sum(split.stop - split.start for split in splits))
-        yield from splits
+def _plan(unused_impulse: bytes, queue: Queue) -> Sequence[Split]:
+    splits = queue.splits()
+    if not splits:
+        _LOG.info("nothing new in %s", queue)
+    Progress().announce(sum(split.stop - split.start for split in splits))
+    return splits
 
 
 class _Fetch(GuardedStep):
@@ -118,13 +115,13 @@ class _Fetch(GuardedStep):
     @beam.DoFn.yields_batches
     def process(self, split: Split) -> Iterator[Any]:
         began, done = perf_counter(), split.start
-        if self._read is None:  # Not at the start of a bundle, which may be a bundle without splits.
+        if self._read is None:  # Not in start_bundle: a bundle without splits needs no connection.
             self._read = self._opened.enter_context(self._queue.reading())
         try:
             for batch in self._read(split):
                 if isinstance(batch, UnreadableError):
                     yield from self._unreadable(split, batch)
-                else:
+                elif batch:
                     self._count("out", len(batch))
                     self._guard.times.note(perf_counter() - began, len(batch))
                     done += self._progress.passed(self._reached(batch, done) - done)
@@ -143,14 +140,13 @@ class _Fetch(GuardedStep):
         self._opened.close()
 
     def _reached(self, batch: list[Message], done: int) -> int:
-        """The offset after a batch, in queues that count messages as splits do; of a file only its end is known."""
-        source = batch[-1].source if self._queue.keeps_positions else None
-        return int(source[-1]) + 1 if source else done
+        """The offset after a batch. Where offsets do not count messages, progress shows only at the end of a split."""
+        source = batch[-1].source if self._queue.counts_messages else None
+        return source[-1] + 1 if source and isinstance(source[-1], int) else done
 
     def _unreadable(self, split: Split, error: UnreadableError) -> Iterator[TaggedOutput]:
         offset = split.start if error.offset is None else error.offset
-        part = Message(error.payload, source=(split.partition, 0, offset))
-        letter = self._guard.letter(part, error)
+        letter = self._guard.letter(Message(error.payload, source=(split.partition, 0, offset)), error)
         self._count("dead", 1)
         yield from dead_outputs([letter])
 

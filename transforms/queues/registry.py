@@ -1,6 +1,7 @@
-"""Kinds of queue by the scheme of their URI: our own, those of installed packages, and those that were registered."""
+"""Kinds of queue by the scheme of their URI: built-in ones, those of installed packages, and registered ones."""
 
 import importlib
+import re
 from importlib.metadata import entry_points
 
 from .queue import Queue
@@ -10,7 +11,7 @@ __all__ = ["open_queue", "queue_kind", "queue_schemes", "queue_under", "register
 
 #: Entry points of this group add kinds of queue: `sqs = "my_package.sqs:SqsQueue"`.
 _GROUP = "beam_patterns.queues"
-#: Module and class of each scheme; a module is imported when a URI asks for it.
+#: Module and class of each scheme. The module is imported when a URI with the scheme is opened.
 _KINDS = {
     "file": f"{__package__}.files.queue:FileQueue",
     "gs": f"{__package__}.files.queue:FileQueue",
@@ -26,15 +27,15 @@ _KINDS = {
 def register_queue(scheme: str, kind: str) -> None:
     """Adds a kind of queue to this process.
 
-    Workers of other processes know it only if they call this too; an entry point of the group `beam_patterns.queues` is
-    known wherever its package is installed.
+    Workers in other processes do not know it unless they call this too. An entry point of the group
+    `beam_patterns.queues` is known wherever its package is installed.
 
     Args:
-        scheme: what URIs of this kind start with, such as "sqs".
-        kind: the class, "my_package.sqs:SqsQueue", a subclass of Queue. It is imported when its scheme is first used.
+        scheme: the scheme of the kind's URIs, such as "sqs".
+        kind: a subclass of Queue, as "my_package.sqs:SqsQueue". It is imported when a URI with the scheme is opened.
     """
-    if not scheme.isalnum() or not scheme.islower():
-        raise ValueError(f"register_queue({scheme!r}, ...): a scheme is lower-case letters and digits, such as 'sqs'")
+    if not re.fullmatch(r"[a-z][a-z0-9]*", scheme):
+        raise ValueError(f"register_queue({scheme!r}, ...): a scheme is a-z and then a-z or 0-9, such as 'sqs'")
     if kind.count(":") != 1:
         raise ValueError(f"register_queue({scheme!r}, {kind!r}): name the class as 'my_package.module:Class'")
     if _KINDS.get(scheme, kind) != kind:
@@ -48,10 +49,13 @@ def queue_schemes() -> dict[str, str]:
 
 
 def queue_kind(scheme: str) -> type[Queue]:
-    """The class for a scheme. Raises KeyError for an unknown one."""
+    """The class for a scheme. Raises KeyError for an unknown one, and ValueError if the class can't be imported."""
     place = _KINDS.get(scheme) or queue_schemes()[scheme]
-    module, name = place.split(":")
-    return getattr(importlib.import_module(module), name)
+    module, _, name = place.partition(":")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"{scheme}:// is {place}, which can't be imported: {error}") from error
 
 
 def open_queue(uri: str) -> Queue:
@@ -61,7 +65,7 @@ def open_queue(uri: str) -> Queue:
 
 
 def queue_under(prefix: str, name: str, group: str = "") -> str:
-    """The URI of the queue `name` under a prefix, with a group to read it if it keeps positions.
+    """The URI of the queue `name` under a prefix, with a group to read it if the kind keeps positions.
 
     >>> queue_under("kafka://localhost:9092/signup-", "expired")
     'kafka://localhost:9092/signup-expired'
@@ -78,10 +82,9 @@ def queue_under(prefix: str, name: str, group: str = "") -> str:
 
 
 def _kind_of(address: QueueUri) -> type[Queue]:
-    try:
-        return queue_kind(address.scheme)
-    except KeyError:
+    if address.scheme not in _KINDS and address.scheme not in queue_schemes():
         raise ValueError(
             f"the queue {address.text} starts with {address.scheme}://, which is none of "
             f"{', '.join(sorted(queue_schemes()))}; for instance {EXAMPLE}"
-        ) from None
+        )
+    return queue_kind(address.scheme)

@@ -1,22 +1,23 @@
-"""The range of what is read without end, and how runners may divide it."""
+"""The restriction of an endless read: offsets without an end, which runners may checkpoint but not halve."""
 
 from typing import Any
 
 import apache_beam as beam
 from apache_beam.io.restriction_trackers import OffsetRange, OffsetRestrictionTracker
+from apache_beam.io.watermark_estimators import ManualWatermarkEstimator
 
 from .queue import Split
 
-__all__ = ["ENDLESS", "Endless"]
+__all__ = ["MAX_OFFSET", "TRACKER", "WATERMARK", "UnboundedOffsets"]
 
-ENDLESS = 2**63 - 1
+MAX_OFFSET = 2**63 - 1
 
 
-class Endless(beam.transforms.core.RestrictionProvider):
-    """From where a Split begins; from 0 for any other element."""
+class UnboundedOffsets(beam.transforms.core.RestrictionProvider):
+    """Offsets from the start of a Split, or from 0 for any other element."""
 
     def initial_restriction(self, element: Any) -> OffsetRange:
-        return OffsetRange(*element[1:]) if isinstance(element, Split) else OffsetRange(0, ENDLESS)
+        return OffsetRange(*element[1:]) if isinstance(element, Split) else OffsetRange(0, MAX_OFFSET)
 
     def create_tracker(self, restriction: OffsetRange) -> OffsetRestrictionTracker:
         return _Tracker(restriction)
@@ -26,10 +27,15 @@ class Endless(beam.transforms.core.RestrictionProvider):
 
 
 class _Tracker(OffsetRestrictionTracker):
-    """Stops where it is, but never in the middle of what is yet to come: half of an endless range is endless too."""
+    """Splits at the current offset only: each half of an endless range would be endless too."""
 
     def try_split(self, fraction_of_remainder: float) -> Any:
         return super().try_split(0) if fraction_of_remainder == 0 else None
 
     def is_bounded(self) -> bool:
         return False
+
+
+#: Default arguments of the `process` method of an endless splittable DoFn.
+TRACKER = beam.DoFn.RestrictionParam(UnboundedOffsets())
+WATERMARK = beam.DoFn.WatermarkEstimatorParam(ManualWatermarkEstimator.default_provider())

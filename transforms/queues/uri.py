@@ -11,7 +11,7 @@ EXAMPLE = "kafka://host:9092/topic?group=name, sqlite:///path/queues.db?topic=na
 
 
 class QueueUri(NamedTuple):
-    """A queue's address, parsed: scheme://host/path?name=value.
+    """A parsed address, scheme://host/path?name=value.
 
     >>> QueueUri.parse("kafka://a:9092,b:9092/orders?group=shipping").params["group"]
     'shipping'
@@ -25,7 +25,7 @@ class QueueUri(NamedTuple):
 
     @staticmethod
     def parse(text: str) -> "QueueUri":
-        """The parts of a URI; a plain path is a file."""
+        """Splits a URI into its parts. A plain path is a file."""
         if not isinstance(text, str) or not text:
             raise ValueError(f"a queue is named by a URI, not {text!r}; for instance {EXAMPLE}")
         if "://" not in text:

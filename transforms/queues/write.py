@@ -1,4 +1,4 @@
-"""Writing to a queue."""
+"""WriteToQueue: elements of a PCollection as messages of a queue."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -24,20 +24,20 @@ from .registry import open_queue
 
 __all__ = ["WriteToQueue", "Written", "as_message"]
 
-#: Number of single elements that are handed to a queue at once.
-_GATHERED = 1000
+#: Number of single elements that are written as one batch.
+_BATCH = 1000
 
 
 @RecordCoder.register
 class Written(NamedTuple):
-    """That a batch is durable."""
+    """Confirms that a batch is durable."""
 
     queue: str
     messages: int
 
 
 class WriteToQueue(GuardedPattern[PCollection[Any], PCollection[Written]]):
-    """Writes messages to a queue and says what has been written.
+    """Writes messages to a queue and reports what has been written.
 
     ```
     messages --> WriteToQueue --> written: Written("kafka://...", 4096), ...
@@ -53,17 +53,18 @@ class WriteToQueue(GuardedPattern[PCollection[Any], PCollection[Written]]):
     Written(queue='memory://doc-write', messages=2)
 
     Args:
-        uri: the queue; see the package's documentation for the kinds and their parameters.
-        topic: in Kafka, the topic for each message: a function of the Message as it is written. A message whose topic
-            is not there, or may not be written, fails alone.
+        uri: the queue; docs/queues.md has the kinds and their parameters. Raises ValueError if it can't be written.
+        topic: Kafka only: a function that returns the topic for each Message, as it is written. If a topic is missing
+            or may not be written, only the messages for it fail.
 
     In: PCollection of Message, DeadLetter, bytes, str, or anything that JSON can express (dicts, NamedTuples, rows).
-    Out: PCollection[Written], for `CommitOffsets` and other steps to wait on. A bundle ends only when all that it wrote
-    is durable, so whoever waits on this output knows that the messages are there.
-    Streaming: as it comes, a flush per bundle.
-    Failure: what can't be written as a message, or is rejected by the queue (too large), goes to the error handler as a
-    DeadLetter, or fails the run. An unreachable queue fails the run with a QueueError.
-    Delivery: at least once; every message carries the attribute `message_id`, the same when it is written again.
+    Out: PCollection[Written], for `CommitOffsets` and other steps to wait on. A bundle ends only when all messages that
+    it wrote are durable, so a step that waits on this output can rely on them.
+    Streaming: messages are written as they arrive, with a flush per bundle.
+    Failure: an element that has no form as a message, or that the queue rejects (too large), goes to the error handler
+    as a DeadLetter; without a handler it fails the run. An unreachable queue fails the run with a QueueError.
+    Delivery: at least once. Each message carries the attribute `message_id`, which is the same when it is rewritten.
+    Source: Hohpe and Woolf, Enterprise Integration Patterns, chapter 4 (guaranteed delivery).
     """
 
     def __init__(self, uri: str, topic: Callable[[Message], str] | None = None) -> None:
@@ -71,14 +72,15 @@ class WriteToQueue(GuardedPattern[PCollection[Any], PCollection[Written]]):
         self._queue = open_queue(uri)
         if topic is not None:
             if not callable(topic):
-                raise TypeError(f"WriteToQueue(topic=...) takes a function of one Message, not {topic!r}")
+                raise TypeError(f"WriteToQueue(topic=...) expects a function of one Message, not {topic!r}")
             self._queue = self._queue.with_topics(topic)
+        self._queue.check_writable()
 
     def expand(self, elements: PCollection) -> PCollection:
-        """What has been written."""
+        """A Written per batch that is durable."""
         own = self._queue.write_transform()
         batch_type = batch_type_of(elements) or List[elements.element_type]
-        # A file keeps a dead letter's fields apart; the other queues take it as the message that it stands for.
+        # A file stores a dead letter field by field; other queues store the message that it is equivalent to.
         record = DeadLetter if own and elements.element_type is DeadLetter else Message
         guard = Guard(self, Message, counters=("in", "out", "dead"))
         fn = (_Convert if own else _Write)(guard, self._queue, batch_type, record)
@@ -88,23 +90,21 @@ class WriteToQueue(GuardedPattern[PCollection[Any], PCollection[Written]]):
 
 
 def as_message(element: Any) -> Message:
-    """An element as it goes into a queue. Raises TypeError for what has no JSON form."""
-    if isinstance(element, Message):
-        return element.with_id()
+    """The message that is written for an element. Raises TypeError if the element has no JSON form."""
     if isinstance(element, DeadLetter):
         return element.as_message()
-    if isinstance(element, bytes):
-        return Message(element).with_id()
-    if isinstance(element, str):
-        return Message(element.encode()).with_id()
-    return Message(orjson.dumps(element._asdict() if hasattr(element, "_asdict") else element)).with_id()
+    if isinstance(element, Message):
+        return element.with_id()
+    if not isinstance(element, bytes | str):
+        element = orjson.dumps(element._asdict() if hasattr(element, "_asdict") else element)
+    return Message(element.encode() if isinstance(element, str) else element).with_id()
 
 
 class _Convert(GuardedStep):
-    """Elements to messages, a batch at a time, or one by one as they come.
+    """Converts elements to messages, in batches or one by one, as they arrive.
 
-    The SDK would gather single elements into batches, but then it loses what the step upstream emits when its bundle
-    finishes (seen in 2.77: BatchElements into a DoFn that has `process_batch` only).
+    With `process_batch` alone the SDK would batch single elements, but then it loses what the step upstream emits in
+    `finish_bundle` (seen in 2.77, with BatchElements upstream).
     """
 
     def __init__(self, guard: Guard, queue: Queue, batch_type: Any, record: type) -> None:
@@ -134,36 +134,36 @@ class _Convert(GuardedStep):
         return List[self._record]
 
     def _convert(self, element: Any) -> Any:
-        return element if self._record is DeadLetter else self._queue.fitted(as_message(element))
+        return element if self._record is DeadLetter else self._queue.as_stored(as_message(element))
 
     def _messages(self, batch: Any) -> tuple[list[Message], list[DeadLetter]]:
         elements = batch.to_pylist() if isinstance(batch, pa.Table) else batch
         if self._record is Message and _are_messages(elements):
-            with suppress(TypeError, ValueError):  # What does not fit is found below, one by one.
-                messages = list(map(self._queue.fitted, Message.with_ids(elements)))
-                self._taken(len(elements))
+            with suppress(TypeError, ValueError):  # The loop below finds which messages fail.
+                messages = list(map(self._queue.as_stored, Message.with_ids(elements)))
+                self._count_in(len(elements))
                 return messages, []
         messages, letters, _ = self._guard.results(map(self._convert, elements), elements, self._complaint)
         self._guard.count({"dead": len(letters)})
-        self._taken(len(elements))
+        self._count_in(len(elements))
         return messages, letters
 
-    def _taken(self, elements: int) -> None:
+    def _count_in(self, elements: int) -> None:
         self._guard.count({"in": elements})
         self._guard.passed(elements)
 
     def _complaint(self, element: Any, error: Exception) -> str:
-        return f"{self._queue} can't take {shortened(element)}: {error}"
+        return f"{self._queue} can't store {shortened(element)}: {error}"
 
 
 class _Write(_Convert):
-    """Elements into a queue; the bundle ends when they are durable."""
+    """Writes elements to a queue. The bundle ends when they are durable."""
 
     _writer: Writer | None = None
 
     def start_bundle(self) -> None:
         super().start_bundle()
-        self._open, self._took = 0, 0.0
+        self._unflushed, self._seconds = 0, 0.0
         self._held = defaultdict[Any, list[Any]](list)
 
     def process(
@@ -172,7 +172,7 @@ class _Write(_Convert):
         held = self._held[window]
         held.append(element)
         self._last = (timestamp, [window])
-        if len(held) >= _GATHERED:
+        if len(held) >= _BATCH:
             yield from self.process_batch(self._held.pop(window), timestamp, window)
 
     @beam.DoFn.yields_elements
@@ -182,19 +182,19 @@ class _Write(_Convert):
         began = perf_counter()
         if self._writer is None:  # Not in setup: a bundle without elements needs no connection.
             self._writer = self._queue.writer()
-        taken, letters = self._written(batch, self._writer)
-        self._took += perf_counter() - began
-        self._open += taken
+        written, letters = self._write(batch, self._writer)
+        self._seconds += perf_counter() - began
+        self._unflushed += written
         self._last = (timestamp, [window])
         yield from (TaggedOutput(DEAD, letter) for letter in letters)
         # Emitted before the flush: downstream sees it only if the bundle commits.
-        yield Written(str(self._queue), taken)
+        yield Written(str(self._queue), written)
 
-    def _written(self, batch: Any, writer: Writer) -> tuple[int, list[DeadLetter]]:
+    def _write(self, batch: Any, writer: Writer) -> tuple[int, list[DeadLetter]]:
         if _are_messages(batch):
-            with suppress(TypeError, ValueError):  # One has, say, a str for its value: it is found below, one by one.
+            with suppress(TypeError, ValueError):  # A value may be a str, for example: `_messages` finds it.
                 writer.write_with_ids(batch)
-                self._taken(len(batch))
+                self._count_in(len(batch))
                 return len(batch), []
         messages, letters = self._messages(batch)
         writer.write(messages)
@@ -203,16 +203,18 @@ class _Write(_Convert):
     def finish_bundle(self) -> Iterator[Any]:
         for window, held in self._held.items():
             for output in self.process_batch(held, self._last[0], window):
-                yield _placed(output, self._last[0], [window])
-        if not self._open or self._writer is None:
+                is_tagged = isinstance(output, TaggedOutput)
+                value = WindowedValue(output.value if is_tagged else output, self._last[0], [window])
+                yield TaggedOutput(output.tag, value) if is_tagged else value
+        if not self._unflushed or self._writer is None:
             return
         began = perf_counter()
         rejected = self._writer.flush()
-        self._guard.times.note(self._took + perf_counter() - began, self._open)
-        self._guard.count({"out": self._open - len(rejected), "dead": len(rejected)})
+        self._guard.times.note(self._seconds + perf_counter() - began, self._unflushed)
+        self._guard.count({"out": self._unflushed - len(rejected), "dead": len(rejected)})
         for number, (message, error) in enumerate(rejected):
-            # The queue does not say where among the written messages the rejected ones were: assume evenly.
-            at = (number - len(rejected)) * self._open // len(rejected)
+            # The queue does not report which of the written messages were rejected: assume that they are evenly spread.
+            at = (number - len(rejected)) * self._unflushed // len(rejected)
             letter = self._guard.letter(message, error, at, self._complaint(message, error))
             yield TaggedOutput(DEAD, WindowedValue(letter, *self._last))
 
@@ -226,9 +228,3 @@ class _Write(_Convert):
 
 def _are_messages(batch: Any) -> bool:
     return isinstance(batch, list) and set(map(type, batch)) == {Message}
-
-
-def _placed(output: Any, timestamp: Any, windows: Any) -> Any:
-    if isinstance(output, TaggedOutput):
-        return TaggedOutput(output.tag, WindowedValue(output.value, timestamp, windows))
-    return WindowedValue(output, timestamp, windows)

@@ -125,7 +125,7 @@ def test_every_pipeline_begins_as_all_do(name: str) -> None:
         ({"--output": "kafka://"}, None),
         (
             {"--output": "sqlite:///q.db"},
-            "--output: 'sqlite:///q.db' is a database without the beginning of a topic's name; add ?topic=, write for "
+            "--output: 'sqlite:///q.db' names a database but no beginning of a topic's name; add ?topic=, write for "
             "instance --output 'sqlite:///data/queues.db?topic='",
         ),
         (

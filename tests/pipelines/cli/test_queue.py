@@ -110,13 +110,9 @@ def test_listening_shows_each_message_once_and_moves_the_group(
     ("arguments", "code", "sentence"),
     [
         (["peek", "carrier://pigeon"], 2, "the queue carrier://pigeon starts with carrier://, which is none of"),
-        (
-            ["listen", "/data/in.jsonl"],
-            1,
-            "the queue /data/in.jsonl keeps no positions, so it can't be followed; read it as a whole",
-        ),
+        (["listen", "/data/in.jsonl"], 1, "the queue /data/in.jsonl keeps no positions, so it can't be followed"),
         (["copy", "/data/*.jsonl", "/data/a.jsonl"], 2, "/data/a.jsonl is the queue that is read; copy into another"),
-        (["lag", "/data/in.jsonl"], 1, "the queue /data/in.jsonl has no offsets to be behind"),
+        (["lag", "/data/in.jsonl"], 1, "the queue /data/in.jsonl has no offsets, so it has no lag"),
         (["count", "sqlite:///nowhere/q.db?topic=a&group=b"], 1, "/nowhere/q.db"),
         (["dance", "/data/in.jsonl"], 2, "usage: beam-patterns queue"),
         ([], 2, "usage: beam-patterns queue"),
@@ -138,7 +134,7 @@ def test_what_a_queue_refuses_is_counted_and_the_rest_of_it_written(
     assert (said.code, said.err) == (
         1,
         [
-            "1 of 3 messages can't be written: an empty value would be an empty line, which is no message; write to a "
+            "1 of 3 messages can't be written: an empty value would be an empty line, which readers skip; write to a "
             f".parquet file; at least 2 messages were written to {tmp_path}/out.jsonl"
         ],
     )
@@ -187,8 +183,8 @@ def test_a_kafka_topic_is_made_as_the_uri_says_and_a_different_one_is_left_as_it
     said = Said(capsys, "create", kafka.uri(topic, partitions="6", **{"retention.ms": "1000"}))
     assert said.code == 1
     assert said.err == [
-        f"the topic '{topic}' at {kafka.servers} is there already, with partitions=3, not 6 and retention.ms=86400000, "
-        "not 1000; it was left as it is: change it with Kafka's tools, or correct the queue "
+        f"the topic '{topic}' at {kafka.servers} exists already, with partitions=3, not 6 and retention.ms=86400000, "
+        "not 1000; it was not changed: change it with Kafka's tools, or correct the queue "
         f"{kafka.uri(topic, partitions='6', **{'retention.ms': '1000'})}"
     ]
     assert kafka.partitions(topic) == 3

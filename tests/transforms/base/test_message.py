@@ -1,4 +1,4 @@
-"""Message: the item of every queue."""
+"""Message: the element of every queue."""
 
 import pickle
 
@@ -21,12 +21,12 @@ messages = st.builds(
 
 
 def one_partition(several, topic):
-    """As a batch comes from Kafka."""
+    """Messages with the sources of one partition, like a batch from Kafka."""
     return [m._replace(source=(topic, 3, n), attributes=()) for n, m in enumerate(several)]
 
 
 @given(messages)
-def test_any_message_survives_its_coder_and_pickle(message):
+def test_the_coder_and_pickle_keep_any_message(message):
     coder = registry.get_coder(Message)
     assert coder.decode(coder.encode(message)) == message
     assert pickle.loads(pickle.dumps(message)) == message
@@ -34,7 +34,7 @@ def test_any_message_survives_its_coder_and_pickle(message):
 
 
 @given(messages)
-def test_an_id_is_the_same_when_made_again_and_does_not_change_what_it_names(message):
+def test_an_id_is_deterministic_and_changes_nothing_else(message):
     once = message.with_id()
     assert once == message.with_id()
     assert once.with_id() == once
@@ -45,11 +45,11 @@ def test_an_id_is_the_same_when_made_again_and_does_not_change_what_it_names(mes
 
 
 @given(st.lists(messages, max_size=8) | st.builds(one_partition, st.lists(messages, max_size=8), st.text()))
-def test_many_get_the_ids_that_each_gets_alone(several):
+def test_with_ids_makes_the_same_ids_as_with_id(several):
     assert Message.with_ids(several) == [message.with_id() for message in several]
 
 
-def test_results_made_of_one_message_have_different_ids():
+def test_different_results_of_one_message_have_different_ids():
     source = Message(b"ann", source=("signups", 0, 7))
     mail, text = (source._replace(value=value).with_id() for value in (b"mail to ann", b"text to ann"))
     assert mail.attribute(MESSAGE_ID) == b"signups/0/7-8c689cd5"
@@ -61,7 +61,7 @@ def test_a_tombstone_has_no_json():
         Message(None).json()
 
 
-def test_setting_an_attribute_replaces_all_of_its_name():
+def test_setting_an_attribute_replaces_all_attributes_of_that_name():
     message = Message(b"", attributes=(("a", b"1"), ("b", b"2"), ("a", b"3")))
     assert message.attribute("a") == b"3"
     assert message.with_attributes(a=b"4").attributes == (("b", b"2"), ("a", b"4"))

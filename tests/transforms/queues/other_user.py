@@ -1,4 +1,4 @@
-"""Running something as a user without rights, which root's tests need too."""
+"""Runs code as a user without permissions, even if the tests run as root."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ NOBODY = 65534
 
 @contextmanager
 def locked_folder() -> Iterator[Path]:
-    """A folder that everybody may look into and a user without rights may not write to."""
+    """A folder that all users may list and a user without permissions may not write to."""
     with tempfile.TemporaryDirectory(dir="/tmp") as made:
         folder = Path(made)
         folder.chmod(0o555)
@@ -22,13 +22,13 @@ def locked_folder() -> Iterator[Path]:
 
 
 def error_of(code: str) -> str:
-    """The QueueError, as "sentence", that a piece of Python ends with for a user without rights."""
+    """The text of the QueueError that a piece of Python raises for a user without permissions."""
     program = (
         "import logging, os; logging.disable(50)\n"
         "from beam_patterns.transforms.queues import *\n"
         "import beam_patterns.transforms.queues.sqlite.queue, beam_patterns.transforms.queues.files.queue\n"
         "import beam_patterns.transforms.queues.files.lines\n"
-        # Only now: this user may not even be allowed to read the interpreter's folder.
+        # After the imports, because this user may not be allowed to read the interpreter's folder.
         f"os.getuid() or os.setuid({NOBODY})\n"
         f"try:\n    {code}\nexcept QueueError as error:\n    print(error)"
     )

@@ -1,4 +1,4 @@
-"""Dead letters through real brokers: to the queue, read back, and sent back to where their items entered."""
+"""Dead letters through real brokers: written, read, and sent back to the queues where their items entered."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def put(uri: str, *messages: Message) -> None:
     writer.close()
 
 
-def lies(uri: str) -> list[Message]:
+def read_all(uri: str) -> list[Message]:
     queue = open_queue(uri)
     return [message for split in queue.splits() for batch in queue.read(split) for message in batch]
 
@@ -32,11 +32,11 @@ def letter(value: bytes | None, source: tuple[str, int, int] | tuple[str, str]) 
     return DeadLetter.of(message, ValueError("<b>no</b>"), step="Work")
 
 
-def test_letters_in_kafka_have_connect_s_headers_and_go_back_byte_for_byte(kafka: Cluster) -> None:
+def test_letters_in_kafka_have_kafka_connects_headers_and_go_back_byte_for_byte(kafka: Cluster) -> None:
     orders, dead = kafka.topic(), kafka.topic()
     letters = [letter(value, (orders, 0, number)) for number, value in enumerate(PAYLOADS)]
     put(kafka.uri(dead), *(one.as_message() for one in letters))
-    held = lies(kafka.uri(dead, group="look"))
+    held = read_all(kafka.uri(dead, group="look"))
     assert [DeadLetter.from_message(message) for message in held] == letters
     headers = dict(held[1].attributes)
     assert {name.removeprefix("__connect.errors."): value for name, value in headers.items() if "connect" in name} == {
@@ -50,14 +50,14 @@ def test_letters_in_kafka_have_connect_s_headers_and_go_back_byte_for_byte(kafka
         "connector.name": b"",
     }
     assert replay_dead_letters.run(["--dead_letters", kafka.uri(dead, group="replay")]) == 0
-    again = lies(kafka.uri(orders, group="look"))
-    assert [(m.value, m.key, m.attributes[:2]) for m in again] == [
+    returned = read_all(kafka.uri(orders, group="look"))
+    assert [(m.value, m.key, m.attributes[:2]) for m in returned] == [
         (value, b"key", (("lang", b"en"), ("raw", b"\xfe"))) for value in PAYLOADS
     ]
-    assert len({m.attribute(MESSAGE_ID) for m in again}) == len(PAYLOADS)
+    assert len({m.attribute(MESSAGE_ID) for m in returned}) == len(PAYLOADS)
 
 
-def test_letters_in_pub_sub_go_back_byte_for_byte_and_those_that_stay_lie_in_its_topic_again(
+def test_letters_in_pub_sub_go_back_byte_for_byte_and_other_letters_return_to_the_topic(
     pubsub: Service, tmp_path: Path
 ) -> None:
     topic = pubsub.topic()
@@ -67,11 +67,11 @@ def test_letters_in_pub_sub_go_back_byte_for_byte_and_those_that_stay_lie_in_its
     orders = f"sqlite://{tmp_path}/q.db?topic=orders"
     arguments = ["--dead_letters", pubsub.uri(subscription, idle="1", topic=topic), "--to", orders]
 
-    def again() -> list[Message]:
-        return list({m.attribute(MESSAGE_ID): m for m in lies(f"{orders}&group=look")}.values())
+    def returned() -> list[Message]:
+        return list({m.attribute(MESSAGE_ID): m for m in read_all(f"{orders}&group=look")}.values())
 
     assert replay_dead_letters.run([*arguments, "--where", "payload.startsWith('<script>')"]) == 0
-    assert [m.value for m in again()] == [b"<script>alert(1)</script>"]
+    assert [m.value for m in returned()] == [b"<script>alert(1)</script>"]
     assert replay_dead_letters.run(arguments) == 0
-    assert sorted(m.value or b"none" for m in again()) == sorted(value or b"none" for value in PAYLOADS)
-    assert {(m.key, m.attributes[:2]) for m in again()} == {(b"key", (("lang", b"en"), ("raw", b"\xfe")))}
+    assert sorted(m.value or b"none" for m in returned()) == sorted(value or b"none" for value in PAYLOADS)
+    assert {(m.key, m.attributes[:2]) for m in returned()} == {(b"key", (("lang", b"en"), ("raw", b"\xfe")))}

@@ -7,7 +7,7 @@ import pytest
 from apache_beam.pvalue import PCollection
 
 from beam_patterns.transforms.queues import Message, ReadFromQueue
-from beam_patterns.transforms.queues.event_time import time_in
+from beam_patterns.transforms.queues.event_time import event_time_of
 from tests.running import Run
 from tests.servers import wait_until
 from tests.servers.kafka import Cluster
@@ -28,51 +28,51 @@ from tests.transforms.queues.pubsub.pubsub_between import publish
         ("2026-03-01T09:30:00", 1_772_357_400.0),
     ],
 )
-def test_a_number_is_seconds_and_a_text_a_moment(value: object, seconds: float) -> None:
-    assert time_in(Message.of({"at": value}), "at") == seconds  # type: ignore[attr-defined]
+def test_a_number_is_seconds_and_text_is_a_date_and_time(value: object, seconds: float) -> None:
+    assert event_time_of(Message.of({"at": value}), "at") == seconds  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("value", [None, True, "soon", 1_772_357_400_000, [1]])
-def test_what_is_no_time_is_refused_with_the_value(value: object) -> None:
+def test_any_other_value_is_refused_and_shown(value: object) -> None:
     with pytest.raises(ValueError, match=r"the field 'at' is '.*', neither a time such as .* nor seconds since 1970"):
-        time_in(Message.of({"at": value}), "at")  # type: ignore[attr-defined]
+        event_time_of(Message.of({"at": value}), "at")  # type: ignore[attr-defined]
 
 
-def said() -> list[Message]:
-    """Two with a time and two without."""
+def messages() -> list[Message]:
+    """Two messages with a time and two without."""
     at = ["2026-03-01T09:30:00Z", 60, "soon"]
     return [*(Message.of({"n": n, "at": value}) for n, value in enumerate(at)), Message(b"broken")]  # type: ignore[attr-defined]
 
 
-def assert_taken(uri: str) -> None:
-    """Those with a time have it, the others are dead letters."""
+def assert_event_times(uri: str) -> None:
+    """Messages with a time have it as their timestamp; the others are dead letters."""
 
     def build(p: beam.Pipeline, dead: object) -> dict[str, PCollection]:
         return {"read": p | ReadFromQueue(uri).with_error_handler(dead)}  # type: ignore[arg-type]
 
     run = Run(bounded, build)
     assert sorted((m.json()["n"], m.timestamp) for m in run["read"]) == [(0, 1_772_357_400.0), (1, 60.0)]
-    assert sorted(letter.payload for letter in run.dead) == sorted(m.value for m in said()[2:])  # type: ignore[type-var]
+    assert sorted(letter.payload for letter in run.dead) == sorted(m.value for m in messages()[2:])  # type: ignore[type-var]
     assert (run.counters["EventTime", "in"], run.counters["EventTime", "dead"]) == (4, 2)
 
 
 @pytest.mark.integration
-def test_kafka_takes_the_time_of_a_field(kafka: Cluster) -> None:
+def test_kafka_uses_the_time_of_a_field(kafka: Cluster) -> None:
     topic = kafka.topic()
-    assert publish(kafka.uri(topic), said()) == []
-    assert_taken(kafka.uri(topic, group="g", time="at"))
+    assert publish(kafka.uri(topic), messages()) == []
+    assert_event_times(kafka.uri(topic, group="g", time="at"))
 
 
 @pytest.mark.integration
-def test_pub_sub_takes_the_time_of_a_field(pubsub: Service) -> None:
+def test_pub_sub_uses_the_time_of_a_field(pubsub: Service) -> None:
     topic = pubsub.topic()
     subscription = pubsub.subscription(topic)
-    assert publish(pubsub.uri(topic), said()) == []
-    assert_taken(pubsub.uri(subscription, idle="2", time="at"))
+    assert publish(pubsub.uri(topic), messages()) == []
+    assert_event_times(pubsub.uri(subscription, idle="2", time="at"))
 
 
 @pytest.mark.integration
-def test_windows_of_a_stream_go_by_the_field(kafka: Cluster, streaming: Callable[[], beam.Pipeline]) -> None:
+def test_windows_of_a_stream_use_the_field(kafka: Cluster, streaming: Callable[[], beam.Pipeline]) -> None:
     source, target = kafka.topic(), kafka.topic()
     begin = NOW // 10 * 10 - 1_000
     publish(kafka.uri(source), [Message.of({"at": begin + n}) for n in range(25)])  # type: ignore[attr-defined]

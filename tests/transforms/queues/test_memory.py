@@ -1,4 +1,4 @@
-"""memory://: topics and groups within a process."""
+"""memory://: topics and groups in one process."""
 
 from uuid import uuid4
 
@@ -16,7 +16,7 @@ def uri():
     return uri
 
 
-def test_a_group_reads_from_where_it_stands(uri):
+def test_a_group_reads_from_its_position(uri):
     queue = open_queue(f"{uri}?group=g")
     assert queue.splits() == [Split("0", 0, 5000)]
     queue.commit([Position("0", 4998)])
@@ -24,7 +24,7 @@ def test_a_group_reads_from_where_it_stands(uri):
     assert [m.value for batch in queue.read(split) for m in batch] == [b"4998", b"4999"]
 
 
-def test_a_group_never_goes_back(uri):
+def test_a_position_never_moves_backward(uri):
     queue = open_queue(f"{uri}?group=g")
     queue.commit([Position("0", 5000)])
     queue.commit([Position("0", 10)])
@@ -43,7 +43,7 @@ def test_messages_come_in_batches_with_their_source(uri):
     assert [m.source[2] for batch in batches for m in batch] == list(range(5000))
 
 
-def test_what_is_not_flushed_is_not_there(uri):
+def test_messages_are_visible_only_after_a_flush(uri):
     writer = open_queue(uri).writer()
     writer.write([Message(b"open")])
     assert open_queue(uri).splits() == [Split("0", 0, 5000)]

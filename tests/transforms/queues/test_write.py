@@ -1,4 +1,4 @@
-"""WriteToQueue: what becomes a message, what is refused, and what the output says."""
+"""WriteToQueue: the messages it writes, what it refuses, and its output."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,7 +29,7 @@ class User(NamedTuple):
 
 @pytest.fixture
 def uri() -> str:
-    """A queue of the test's own."""
+    """A new queue."""
     return f"memory://{uuid4().hex}"
 
 
@@ -72,7 +72,7 @@ def test_batches_are_written_like_elements(uri: str, tmp_path: Path, source: Any
     assert [m.json() for m in written] == [user._asdict() for user in USERS]
 
 
-def test_keys_attributes_and_times_pass_untouched_and_an_id_is_added(pipeline, uri: str) -> None:
+def test_keys_attributes_and_times_are_unchanged_and_an_id_is_added(pipeline, uri: str) -> None:
     message = Message(b"v", b"\xfe", (("a", b"1"), ("a", b"\xff")), 12.5, ("orders", 3, 7))
     with pipeline() as p:
         _ = p | beam.Create([message]) | WriteToQueue(uri)
@@ -103,17 +103,17 @@ def test_the_output_counts_what_was_written(pipeline, uri: str) -> None:
         assert_that(total, equal_to([(uri, 10)]))
 
 
-def test_what_cannot_be_written_fails_the_run_with_the_element_in_the_sentence(uri: str) -> None:
+def test_an_element_that_cannot_be_written_fails_the_run_and_is_shown(uri: str) -> None:
     with pytest.raises(ElementError) as failed, beam.Pipeline("FnApiRunner") as p:
         _ = p | beam.Create([{"a": {1, 2}}]) | "Store" >> WriteToQueue(uri)
     assert (
-        f"Store: {uri} can't take {{'a': {{1, 2}}}}: Type is not JSON serializable: set. "
+        f"Store: {uri} can't store {{'a': {{1, 2}}}}: Type is not JSON serializable: set. "
         "Add .with_error_handler(...) to send such elements to a dead-letter queue."
     ) in str(failed.value)
     assert items(uri) == []
 
 
-def test_what_cannot_be_written_becomes_a_dead_letter_and_the_others_are_written(pipeline, uri: str) -> None:
+def test_an_element_that_cannot_be_written_becomes_a_dead_letter_and_the_others_are_written(pipeline, uri: str) -> None:
     with pipeline() as p, ErrorHandler(DeadLetters() | "Park" >> WriteToQueue(f"{uri}-dead")) as dead:
         elements = p | beam.Create([{"a": 1}, {"a": {2}}, {"a": 3}])
         _ = elements | "Store" >> WriteToQueue(uri).with_error_handler(dead)
@@ -138,20 +138,20 @@ def test_a_message_of_wrong_types_becomes_a_dead_letter_and_its_batch_is_written
     assert items(uri) == [good[n].with_id()._replace(source=None) for n in (0, 1, 2, 4)]
 
 
-def test_what_a_file_format_cannot_hold_becomes_a_dead_letter(tmp_path, uri: str) -> None:
+def test_a_message_that_a_file_format_cannot_hold_becomes_a_dead_letter(tmp_path, uri: str) -> None:
     with beam.Pipeline("FnApiRunner") as p, ErrorHandler(DeadLetters() | "Park" >> WriteToQueue(uri)) as dead:
         elements = p | beam.Create([Message(b"a"), Message(b"b\nc", key=b"k"), Message(None)])
         _ = elements | "Store" >> WriteToQueue(f"{tmp_path}/out.jsonl").with_error_handler(dead)
     assert (tmp_path / "out.jsonl").read_bytes() == b"a\n"
     letters = sorted(map(DeadLetter.from_message, items(uri)), key=lambda letter: letter.error_message)
     assert [(letter.payload, letter.key, letter.error_message) for letter in letters] == [
-        (None, None, "an empty value would be an empty line, which is no message; write to a .parquet file"),
-        (b"b\nc", b"k", "the value has a line break and is no JSON; write to a .parquet file"),
+        (None, None, "an empty value would be an empty line, which readers skip; write to a .parquet file"),
+        (b"b\nc", b"k", "the value has a line break and is not JSON; write to a .parquet file"),
     ]
 
 
 class PickyQueue(MemoryQueue):
-    """Takes no message longer than three bytes, and says so when it is flushed, as a broker does."""
+    """Rejects messages longer than three bytes when it is flushed, as a broker does."""
 
     def writer(self) -> Writer:
         return _PickyWriter(super().writer())
@@ -171,29 +171,29 @@ class _PickyWriter(Writer):
         return rejected
 
 
-def picky(uri: str) -> WriteToQueue:
-    """Writes to a queue that rejects."""
+def write_to_picky_queue(uri: str) -> WriteToQueue:
+    """WriteToQueue for a PickyQueue."""
     write = WriteToQueue(uri)
     write._queue = PickyQueue(QueueUri.parse(uri))
     return write
 
 
-def test_what_the_queue_rejects_becomes_a_dead_letter_and_the_others_are_written(pipeline, uri: str) -> None:
+def test_a_message_that_the_queue_rejects_becomes_a_dead_letter_and_the_others_are_written(pipeline, uri: str) -> None:
     with pipeline() as p, ErrorHandler(DeadLetters() | "Park" >> WriteToQueue(f"{uri}-dead")) as dead:
-        _ = p | beam.Create([b"a", b"long", b"b"]) | "Store" >> picky(uri).with_error_handler(dead)
+        _ = p | beam.Create([b"a", b"long", b"b"]) | "Store" >> write_to_picky_queue(uri).with_error_handler(dead)
     assert sorted(m.value for m in items(uri)) == [b"a", b"b"]
     (letter,) = map(DeadLetter.from_message, items(f"{uri}-dead"))
     assert (letter.payload, letter.step, letter.error_message) == (b"long", "Store", "too long")
 
 
-def test_what_the_queue_rejects_fails_the_run_without_a_handler(uri: str) -> None:
-    said = r"can't take Message\(value=b'long'.*: too long\. Add \.with_error_handler"
-    with pytest.raises(ElementError, match=said), beam.Pipeline("FnApiRunner") as p:
-        _ = p | beam.Create([b"a", b"long", b"b"]) | "Store" >> picky(uri)
+def test_a_message_that_the_queue_rejects_fails_the_run_without_a_handler(uri: str) -> None:
+    sentence = r"can't store Message\(value=b'long'.*: too long\. Add \.with_error_handler"
+    with pytest.raises(ElementError, match=sentence), beam.Pipeline("FnApiRunner") as p:
+        _ = p | beam.Create([b"a", b"long", b"b"]) | "Store" >> write_to_picky_queue(uri)
 
 
-def test_what_the_step_before_emits_when_its_bundle_finishes_is_written(pipeline: Any, tmp_path: Path) -> None:
-    """Beam 2.77 loses it, if it is left to the SDK to gather single elements into batches."""
+def test_elements_that_the_upstream_step_emits_in_finish_bundle_are_written(pipeline: Any, tmp_path: Path) -> None:
+    """Beam 2.77 loses them if the SDK collects single elements into batches."""
     for place in (f"sqlite://{tmp_path}/q.db?topic=t", str(tmp_path / "out.jsonl")):
         with pipeline() as p:
             _ = p | beam.Create([1, 2, 3]) | beam.BatchElements(100, 100) | WriteToQueue(place)

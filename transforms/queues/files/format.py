@@ -1,4 +1,4 @@
-"""What a format of files must offer, and how a path's suffix finds it."""
+"""The interface of a file format, and the format for a path's suffix."""
 
 import gzip
 import importlib
@@ -15,9 +15,19 @@ from ...base.files import open_file
 from ...base.message import Message
 from ..queue import Split
 
-__all__ = ["BATCH_BYTES", "Format", "Read", "Records", "Spool", "batches", "format_of", "is_format", "readable"]
+__all__ = [
+    "BATCH_BYTES",
+    "Batches",
+    "Format",
+    "Records",
+    "Spool",
+    "format_of",
+    "gzip_errors",
+    "in_batches",
+    "is_format",
+]
 
-#: A batch ends at whichever comes first, so that memory stays bounded with large messages.
+#: A batch ends at the first of these limits, so that large messages do not fill the memory.
 _BATCH, BATCH_BYTES = 4096, 16 * 2**20
 _FORMATS = {
     ".csv": "csv:Csv",
@@ -29,86 +39,88 @@ _FORMATS = {
 }
 
 Records = Sequence[Message] | Sequence[DeadLetter]
-Read = Iterator[list[Message] | UnreadableError]
+Batches = Iterator[list[Message] | UnreadableError]
 
 
 class Spool(ABC):
-    """A file being written, a batch of records at a time; complete when closed."""
+    """A file that is written in batches of records, and is complete when it is closed."""
 
     @abstractmethod
     def write(self, records: Records) -> None:
-        """Appends."""
+        """Appends a batch."""
 
     @abstractmethod
     def close(self) -> None:
-        """Writes what is still held back; the file beneath stays open."""
+        """Writes what is buffered. The underlying file stays open."""
 
 
 class Format(ABC):
-    """How messages lie in the files of a format."""
+    """How files of a format store messages."""
 
-    #: Whether what a Spool wrote is a file of this format already.
+    #: Whether the file that a Spool writes has this format already.
     spools_files = True
-    #: Whether a DeadLetter keeps its fields.
+    #: Whether the format stores the fields of a DeadLetter.
     keeps_letters = True
 
-    def __init__(self, zipped: bool) -> None:
-        self.zipped = zipped
+    def __init__(self, gzipped: bool) -> None:
+        self.gzipped = gzipped
 
     def ranges(self, size: int) -> list[tuple[int, int]]:
-        """The parts of a file that can be read apart; none of an empty one."""
+        """The parts of a file that can be read independently; an empty file has none."""
         return [(0, size)] if size else []
 
-    def fitted(self, message: Message) -> Message:
-        """The message as this format can hold it; a ValueError says why it can't."""
+    def as_stored(self, message: Message) -> Message:
+        """The message in the form that this format stores. Raises ValueError with the reason if it can't hold it."""
         return message
 
     @abstractmethod
-    def read(self, split: Split) -> Read:
-        """The messages of a part of a file."""
+    def read(self, split: Split) -> Batches:
+        """The messages in a part of a file."""
 
     @abstractmethod
     def spool(self, file: BinaryIO, record: type) -> Spool:
-        """Writes Messages or DeadLetters into an open file."""
+        """A Spool that writes Messages or DeadLetters to an open file."""
 
     @abstractmethod
     def merge(self, old: str | None, shards: Sequence[str], new: BinaryIO) -> None:
-        """Writes one file of what was there and what was spooled."""
+        """Writes the old file, if there is one, and the spooled files to one new file."""
 
     def open(self, path: str) -> BinaryIO:
-        """The file's bytes, unpacked."""
+        """Opens a file for reading, decompressed."""
         file = open_file(path)
-        return cast(BinaryIO, gzip.GzipFile(fileobj=file)) if self.zipped else file
+        return cast(BinaryIO, gzip.GzipFile(fileobj=file)) if self.gzipped else file
 
-    def pack(self, file: BinaryIO) -> BinaryIO:
-        """Packs what is written into an open file. No time is in it, so equal messages make equal files."""
-        return cast(BinaryIO, gzip.GzipFile("", "wb", fileobj=file, mtime=0)) if self.zipped else file
+    def compressed(self, file: BinaryIO) -> BinaryIO:
+        """A file that compresses what is written to `file`. It contains no time, so equal messages make equal files."""
+        return cast(BinaryIO, gzip.GzipFile("", "wb", fileobj=file, mtime=0)) if self.gzipped else file
 
 
 def is_format(suffix: str) -> bool:
-    """Whether files of this suffix hold messages."""
+    """Whether files with this suffix hold messages."""
     return suffix.lower() in _FORMATS
 
 
 def format_of(path: str) -> Format:
-    """The format that a path's suffix names."""
+    """The format that the suffix of a path names. Raises ValueError for an unknown suffix."""
     name = PurePosixPath(path).name.lower()
-    zipped = name.endswith(".gz")
+    gzipped = name.endswith(".gz")
     suffix = PurePosixPath(name.removesuffix(".gz")).suffix
-    if suffix == ".parquet" and zipped:
-        raise ValueError(f"the file {path} would be packed twice, Parquet does so by itself; name it .parquet")
+    if suffix == ".parquet" and gzipped:
+        raise ValueError(
+            f"the file {path} would be compressed twice, since Parquet compresses itself; name it .parquet"
+        )
     if suffix not in _FORMATS:
         raise ValueError(
-            f"the file {path} has no suffix that says its format; known are {', '.join(_FORMATS)}, "
-            "all but .parquet also followed by .gz; for files that are items themselves write "
+            f"the file {path} has no suffix that names a format; known are {', '.join(_FORMATS)}, "
+            "and .gz may follow all but .parquet; to read files as items write "
             "file:///videos/*.mp4 or file:///anything/*?items=files"
         )
     module, kind = _FORMATS[suffix].split(":")
-    return getattr(importlib.import_module(f".{module}", __package__), kind)(zipped)
+    return getattr(importlib.import_module(f".{module}", __package__), kind)(gzipped)
 
 
-def batches(messages: Iterable[Message | UnreadableError]) -> Read:
-    """Messages in batches; what is unreadable in between on its own."""
+def in_batches(messages: Iterable[Message | UnreadableError]) -> Batches:
+    """Groups messages into batches. An UnreadableError between them is yielded separately."""
     batch, room = list[Message](), BATCH_BYTES
     for message in messages:
         if isinstance(message, UnreadableError):
@@ -124,9 +136,9 @@ def batches(messages: Iterable[Message | UnreadableError]) -> Read:
 
 
 @contextmanager
-def readable(path: str) -> Iterator[None]:
-    """A damaged gzip file is an UnreadableError."""
+def gzip_errors(path: str) -> Iterator[None]:
+    """Turns errors of a damaged gzip file into an UnreadableError."""
     try:
         yield
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise UnreadableError(f"the file {path} is no complete gzip file: {error}; write it again") from error
+        raise UnreadableError(f"the file {path} is not a complete gzip file: {error}; write it again") from error

@@ -1,4 +1,4 @@
-"""What queues of files have in common: a path."""
+"""The base of queues whose URI is a path."""
 
 from pathlib import Path
 
@@ -13,41 +13,44 @@ __all__ = ["PathQueue"]
 class PathQueue(Queue):
     """A queue whose URI is a path, or names one: `/data/*.csv`, `file:///data/*.csv`, `gs://bucket/*.csv`."""
 
-    parameters = (Parameter("items", "`files`: each file is an item by itself, whatever is in it."),)
+    parameters = (Parameter("items", "`files`: each file is an item, whatever its content."),)
     counts_messages = False
-    takes_streams = False
+    accepts_streams = False
 
     def __init__(self, uri: QueueUri) -> None:
         if "?group=" in uri.text or "group" in uri.params:
-            raise ValueError(f"the queue {uri.text} is a file, which is always read whole; leave the group away")
+            raise ValueError(f"the queue {uri.text} is a file, which is always read whole; remove the group")
         super().__init__(uri)
         self._path = _path_of(uri)
 
     @classmethod
     def is_remote(cls, scheme: str) -> bool:
-        """A store can be reached from other machines, a disk can't."""
+        """Other machines can reach a store such as gs://, but not a local disk."""
         return scheme != "file"
 
     @classmethod
     def under(cls, prefix: str, name: str, group: str = "") -> str:
-        """A file of JSON lines; with a group a SQLite database beside it, since files keep no positions."""
+        """A file of JSON lines; with a group, a topic in an SQLite database, because files keep no positions."""
         uri = QueueUri.parse(prefix)
-        if not group:
-            return f"{prefix}{name}{'' if is_local(uri.path) else '-*'}.jsonl"  # A store has no locks to append.
+        if not group:  # In a store each run writes new files, because appending needs locks.
+            return f"{prefix}{name}{'' if is_local(uri.path) else '-*'}.jsonl"
         if not is_local(uri.path):
             raise ValueError(
-                f"--{name}: files under {prefix} can't remember what was read; name a Kafka or SQLite queue"
+                f"--{name}: files under {prefix} keep no positions, so they can't be read by a group; "
+                "name a Kafka or SQLite queue"
             )
         return f"sqlite://{Path(uri.path + name).absolute()}.db?topic={name}&group={group}"
 
     def overlaps(self, other: Queue) -> bool:
-        """Whether one is the other, or a pattern that matches the other."""
+        """Whether the paths are equal, or one is a pattern that matches the other."""
+        if not isinstance(other, PathQueue):
+            return False
         here, there = (Path(queue.uri.path).absolute() for queue in (self, other))
         return here == there or here.match(str(there)) or there.match(str(here))
 
 
 def _path_of(uri: QueueUri) -> str:
-    """The path, absolute, since workers may run in another folder."""
+    """The absolute path, because workers may run in another folder."""
     if uri.text.startswith("file://") and not uri.path.startswith("/"):
         raise ValueError(f"the queue {uri.text} needs an absolute path with three slashes: file:///{uri.path}")
     if uri.path.startswith("/") or not is_local(uri.path):

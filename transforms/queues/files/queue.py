@@ -1,4 +1,4 @@
-"""Files as queues: plain paths, file:///... and gs://..., the format by suffix."""
+"""Files as queues: plain paths, file:///... and gs://..., with the format given by the suffix."""
 
 from collections.abc import Iterator, Sequence
 
@@ -10,7 +10,7 @@ from ...base.message import Message
 from ..queue import Queue, Rejected, Split, Writer
 from ..uri import QueueUri
 from .format import format_of
-from .items import FileItems, are_items
+from .items import FileItems, are_file_items
 from .paths import PathQueue
 from .target import OpenShard, Target, remove
 from .writing import WriteFiles, run_id
@@ -21,7 +21,7 @@ __all__ = ["FileQueue"]
 class FileQueue(PathQueue):
     """The files that a path names: `/data/in.jsonl`, `/data/*.csv`, `gs://bucket/out-*.parquet`.
 
-    Files are read whole by every run; they keep no positions. See docs/queues.md for the formats.
+    Every run reads whole files; they keep no positions. See docs/queues.md for the formats.
     """
 
     def __init__(self, uri: QueueUri) -> None:
@@ -32,15 +32,12 @@ class FileQueue(PathQueue):
 
     @classmethod
     def open(cls, uri: QueueUri) -> Queue:
-        """The messages in files, or the files themselves."""
-        return FileItems(uri) if are_items(uri) else cls(uri)
+        return FileItems(uri) if are_file_items(uri) else cls(uri)
 
     def check_writable(self) -> None:
-        """A path that a run can write to."""
         self.target()
 
     def splits(self) -> list[Split]:
-        """The parts of all files that are there now."""
         with file_errors(self._path, "read"):
             found = find_files(self._path)
         if not found:
@@ -49,16 +46,15 @@ class FileQueue(PathQueue):
         return [Split(file.path, *part) for file in found for part in self._format.ranges(file.size)]
 
     def read(self, split: Split) -> Iterator[list[Message] | UnreadableError]:
-        """The messages of a part; `source` is path, 0, and the byte (lines) or the row (CSV, Parquet)."""
+        """The messages of a part. Their `source` is path, 0, and the byte (lines) or the row (CSV, Parquet)."""
         with file_errors(split.partition, "read"):
             yield from self._format.read(split)
 
-    def fitted(self, message: Message) -> Message:
-        """As the format can hold it."""
-        return self._format.fitted(message)
+    def as_stored(self, message: Message) -> Message:
+        return self._format.as_stored(message)
 
     def writer(self) -> Writer:
-        """Writes a run of its own: published at each flush."""
+        """A writer that publishes at each flush, as a run of its own."""
         return _FileWriter(self)
 
     def write_transform(self) -> beam.PTransform | None:
@@ -66,12 +62,12 @@ class FileQueue(PathQueue):
         return WriteFiles(self.target())
 
     def target(self) -> Target:
-        """Where a run writes; a ValueError if the path can only be read."""
+        """Where a run writes. Raises ValueError if the path can only be read."""
         return Target.of(self._path, self.uri.text)
 
 
 class _FileWriter(Writer):
-    """Writing without a pipeline: what is written until a flush becomes visible at once."""
+    """Writes without a pipeline. A flush makes everything that was written since the last one visible at once."""
 
     def __init__(self, queue: FileQueue) -> None:
         self._queue, self._target, self._rejected = queue, queue.target(), list[Rejected]()
@@ -79,15 +75,15 @@ class _FileWriter(Writer):
         self._target.prepare(make=True)
 
     def write(self, messages: Sequence[Message]) -> None:
-        fitted = list[Message]()
+        stored = list[Message]()
         for message in messages:
             try:
-                fitted.append(self._queue.fitted(message))
+                stored.append(self._queue.as_stored(message))
             except ValueError as error:
                 self._rejected.append(Rejected(message, error))
-        if fitted:
+        if stored:
             self._shard = self._shard or self._target.shard(run_id(), Message)
-            self._shard.write(fitted)
+            self._shard.write(stored)
 
     def flush(self) -> list[Rejected]:
         if self._shard is not None:

@@ -1,4 +1,4 @@
-"""Where a run's files go: temporary files beside the target, published by rename; no partial file is ever seen."""
+"""The target of a run: temporary files beside it are published by renaming, so no reader sees a partial file."""
 
 import fcntl
 import os
@@ -18,9 +18,9 @@ from ...base.errors import QueueError
 from ...base.files import create_file, file_errors, find_files, is_local, make_durable
 from .format import Records, format_of
 
-__all__ = ["OpenShard", "Shard", "Target", "empty", "remove"]
+__all__ = ["OpenShard", "Shard", "Target", "remove", "truncate"]
 
-#: A temporary file this old belongs to a run that was killed: a run publishes hours, not days, after it wrote.
+#: A temporary file of this age belongs to a run that was killed: runs publish within hours of writing.
 _STALE = 24 * 3600.0
 
 
@@ -33,28 +33,28 @@ class Shard(NamedTuple):
 
 
 class Target(NamedTuple):
-    """A path to write to: `out.jsonl` is appended to, `out-*.jsonl` gets new files in every run."""
+    """A path to write: a run appends to `out.jsonl`, and creates new files for `out-*.jsonl`."""
 
     path: str
     uri: str
 
     @staticmethod
     def of(path: str, uri: str) -> "Target":
-        """Checks the path; touches nothing."""
+        """The target of a path. Checks the path without touching files."""
         folder, _, name = path.rpartition("/")
         if any(sign in name for sign in "?[") or name.count("*") > 1 or any(sign in folder for sign in "*?["):
-            raise ValueError(f"can't write to {uri}: one * in the file's name may stand for a run, nothing else")
+            raise ValueError(f"can't write to {uri}: only one * is allowed, in the file's name, where it means the run")
         if "*" not in name and not is_local(path):
             stem, _, suffixes = path.rpartition("/")[2].partition(".")
             raise ValueError(
-                f"can't append to {uri}: such a store has no locks, so that two runs could lose each other's messages; "
+                f"can't append to {uri}: such a store has no locks, so two runs could overwrite each other's messages; "
                 f"write new files with a * in the name, {folder}/{stem}-*.{suffixes}"
             )
-        # Through a link to what it names: a rename would replace the link. And absolute, whatever a worker's folder is.
+        # A link is resolved, because a rename would replace it. The path is absolute, whatever a worker's folder is.
         return Target(str(Path(path).resolve()) if is_local(path) else path, uri)
 
     def prepare(self, *, make: bool) -> None:
-        """Says now what could not be written later; `make`s the folder."""
+        """Raises QueueError now if the target could not be written later. `make` creates the folder."""
         if not is_local(self.path):
             return
         with file_errors(self.path, "written"):
@@ -75,10 +75,10 @@ class Target(NamedTuple):
         return OpenShard(self, self._temporary(run), record)
 
     def publish(self, shards: Sequence[Shard], run: str) -> list[str]:
-        """Makes a run's messages visible; the temporary files that may go when this is known to have happened."""
+        """Makes a run's messages visible. Returns temporary files to remove once the publication is durable."""
         paths = sorted(shard.path for shard in shards)
         with file_errors(self.path, "written"):
-            self._tidy(run)
+            self._remove_stale(run)
             if "*" in self.path and format_of(self.path).spools_files:
                 return self._rename(paths)
             paths = [path for path in paths if not self._is_done(path)]
@@ -89,7 +89,7 @@ class Target(NamedTuple):
     def _rename(self, paths: Sequence[str]) -> list[str]:
         for path in paths:
             final = self._final(path)
-            if not find_files(final):  # Else this step is repeated, and here it was done.
+            if not find_files(final):  # Otherwise this step is repeated, and this file was renamed before.
                 self._is_done(path)
                 FileSystems.rename([path], [final])
         make_durable(self._folder)
@@ -116,12 +116,12 @@ class Target(NamedTuple):
         return list(paths)
 
     def _is_done(self, path: str) -> bool:
-        """Whether a temporary file was emptied after its publication."""
+        """Whether a temporary file was truncated after its publication."""
         found = find_files(path)
         if not found:
             raise QueueError(
-                f"the file {self.uri} can't be written: its temporary file {path} is gone; all workers must see one "
-                "folder, and nobody may remove files from it while a run goes on"
+                f"the file {self.uri} can't be written: its temporary file {path} is missing; all workers must share "
+                "the folder, and its files must not be removed during a run"
             )
         return not found[0].size
 
@@ -131,34 +131,34 @@ class Target(NamedTuple):
 
     @property
     def _hidden(self) -> str:
-        """How the names of our helper files begin."""
+        """Path prefix of temporary files and of the lock file."""
         folder, slash, name = self.path.rpartition("/")
         return f"{folder}{slash}.{name.replace('*', '+')}"
 
     def _final(self, temporary: str) -> str:
-        """Named after its first part not by counting: a repetition may have other parts, and must overwrite none."""
+        """The final path, named after the temporary file: a repeated run with other parts must not overwrite files."""
         run, part, _ = temporary.rsplit(".", 3)[1:]
         return self.path.replace("*", f"{run}-{part}")
 
     def _temporary(self, run: str) -> str:
         return f"{self._hidden}.{run}.{uuid.uuid4().hex[:12]}.tmp"
 
-    def _tidy(self, run: str) -> None:
-        """Removes what killed runs have left."""
+    def _remove_stale(self, run: str) -> None:
+        """Removes the temporary files of killed runs."""
         before = time.time() - _STALE
         left = find_files(f"{self._hidden}.*.tmp")
         remove([file.path for file in left if f".{run}." not in file.path and file.modified < before])
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """One publication at a time; the lock ends with its process."""
+        """Allows one publication at a time. The lock is released when its process ends."""
         with Path(f"{self._hidden}.lock").open("ab") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
 
 class OpenShard:
-    """A temporary file being written."""
+    """A temporary file that is open for writing."""
 
     def __init__(self, target: Target, path: str, record: type) -> None:
         self._target, self._path, self._messages = target, path, 0
@@ -167,13 +167,11 @@ class OpenShard:
             self._spool = format_of(target.path).spool(self._file, record)
 
     def write(self, records: Records) -> None:
-        """Appends."""
         with file_errors(self._target.path, "written"):
             self._spool.write(records)
         self._messages += len(records)
 
     def close(self) -> Shard:
-        """Makes it durable."""
         with file_errors(self._target.path, "written"):
             self._spool.close()
             self._file.close()
@@ -181,21 +179,21 @@ class OpenShard:
         return Shard(self._path, self._messages)
 
     def discard(self) -> None:
-        """Of a bundle that failed."""
+        """Removes the file, after its bundle has failed."""
         with suppress(OSError):
             self._spool.close()
         self._file.close()
         remove([self._path])
 
 
-def empty(paths: Sequence[str]) -> None:
-    """Leaves their names: a repetition of their publication sees that it was done."""
+def truncate(paths: Sequence[str]) -> None:
+    """Empties files but keeps their names, so that a repeated publication knows that they were published."""
     for path in paths:
         create_file(path).close()
 
 
 def remove(paths: Sequence[str]) -> None:
-    """Removes those that are still there."""
-    there = [path for path in paths if find_files(path)]
-    with suppress(BeamIOError):  # Another run that tidies up may be faster; what stays does no harm.
-        FileSystems.delete(there)
+    """Removes those of the files that still exist."""
+    existing = [path for path in paths if find_files(path)]
+    with suppress(BeamIOError):  # Another run may remove them first, and files that remain do no harm.
+        FileSystems.delete(existing)

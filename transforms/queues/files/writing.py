@@ -1,4 +1,4 @@
-"""The steps that write a run's files."""
+"""WriteFiles: the steps that write the files of a run."""
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
@@ -16,13 +16,13 @@ from ...base.dead_letter import DeadLetter
 from ...base.runners import LOCAL
 from ..write import Written
 from .format import format_of
-from .target import OpenShard, Shard, Target, empty, remove
+from .target import OpenShard, Shard, Target, remove, truncate
 
 __all__ = ["WriteFiles", "run_id"]
 
 
 def run_id() -> str:
-    """What the files of a run have in their names: when it began, and a few letters of its own."""
+    """A new id for the file names of a run: its start time and a random suffix."""
     return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid4().hex[:6]}"
 
 
@@ -33,18 +33,19 @@ class _Published(NamedTuple):
 
 
 class WriteFiles(beam.PTransform):
-    """Each bundle writes a temporary file; when all are complete, they are published, in one step and by rename."""
+    """Writes a temporary file per bundle, and publishes all of them in one step when they are complete."""
 
     def __init__(self, target: Target) -> None:
         super().__init__()
         self._target = target
 
     def expand(self, records: PCollection) -> PCollection:
-        """What has been published."""
         if type(records.pipeline.runner).__name__ in LOCAL:
             self._target.prepare(make=False)
         if records.element_type is DeadLetter and not format_of(self._target.path).keeps_letters:
-            raise ValueError(f"{self._target.uri} can't hold all of a dead letter; write them to .jsonl or .parquet")
+            raise ValueError(
+                f"{self._target.uri} can't hold all fields of a dead letter; write dead letters to .jsonl or .parquet"
+            )
         run = run_id()
         shard = beam.ParDo(_Shard(self._target, run, records.element_type, records.is_bounded))
         shards = records | "Spool" >> shard.with_output_types(tuple[str, Shard])
@@ -52,21 +53,21 @@ class WriteFiles(beam.PTransform):
             shards |= "WholeRun" >> beam.WindowInto(GlobalWindows())
         elif isinstance(records.windowing.windowfn, GlobalWindows):
             raise ValueError(
-                f"{self._target.uri} would be written when an endless stream ends; "
-                "put beam.WindowInto(beam.window.FixedWindows(60)) before, and files appear minute by minute"
+                f"{self._target.uri} would be written only when an endless stream ends; "
+                "apply beam.WindowInto(beam.window.FixedWindows(60)) first, to write files every minute"
             )
         return (
             shards
             | "Gather" >> beam.GroupByKey()
-            | "Publish" >> beam.ParDo(_Publish(self._target, run)).with_output_types(_Published)
-            # What follows may fail and be repeated; the publication is not.
+            | "Publish" >> beam.Map(_publish, self._target, run).with_output_types(_Published)
+            # The steps after this may fail and be repeated without repeating the publication.
             | "Durable" >> beam.Reshuffle()
-            | "Tidy" >> beam.ParDo(_Tidy(self._target, records.is_bounded)).with_output_types(Written)
+            | "Tidy" >> beam.Map(_tidy, self._target, records.is_bounded).with_output_types(Written)
         )
 
 
 class _Shard(beam.DoFn):
-    """A temporary file per bundle, and per window where windows are published one by one."""
+    """Writes a temporary file per bundle, and per window if windows are published one by one."""
 
     def __init__(self, target: Target, run: str, record: type, bounded: bool) -> None:
         self._target, self._run, self._record, self._bounded = target, run, record, bounded
@@ -82,10 +83,10 @@ class _Shard(beam.DoFn):
     def process_batch(
         self, batch: Any, timestamp: Any = beam.DoFn.TimestampParam, window: Any = beam.DoFn.WindowParam
     ) -> Iterable[Any]:
-        place = None if self._bounded else window
-        if place not in self._open:
-            self._open[place] = (self._target.shard(self._run, self._record), timestamp, window)
-        self._open[place][0].write(batch)
+        key = None if self._bounded else window
+        if key not in self._open:
+            self._open[key] = (self._target.shard(self._run, self._record), timestamp, window)
+        self._open[key][0].write(batch)
         return ()
 
     def finish_bundle(self) -> Iterator[Any]:
@@ -94,7 +95,7 @@ class _Shard(beam.DoFn):
             yield WindowedValue((self._target.path, shard.close()), timestamp, [window])
 
     def teardown(self) -> None:
-        """What is still open belongs to a bundle that failed."""
+        """Removes files that are still open: their bundle has failed."""
         for shard, *_ in self._open.values():
             shard.discard()
         self._open = {}
@@ -103,22 +104,13 @@ class _Shard(beam.DoFn):
         return List[self._record]
 
 
-class _Publish(beam.DoFn):
-    def __init__(self, target: Target, run: str) -> None:
-        self._target, self._run = target, run
-
-    def process(self, gathered: tuple[str, Iterable[Shard]]) -> Iterator[_Published]:
-        shards = list(gathered[1])
-        leftovers = self._target.publish(shards, self._run)
-        yield _Published(sum(shard.messages for shard in shards), tuple(leftovers))
+def _publish(gathered: tuple[str, Iterable[Shard]], target: Target, run: str) -> _Published:
+    shards = list(gathered[1])
+    leftovers = target.publish(shards, run)
+    return _Published(sum(shard.messages for shard in shards), tuple(leftovers))
 
 
-class _Tidy(beam.DoFn):
-    def __init__(self, target: Target, bounded: bool) -> None:
-        self._target = target
-        # An endless job may be set back to a checkpoint before the publication, and must then see that it took place.
-        self._tidy = remove if bounded else empty
-
-    def process(self, published: _Published) -> Iterator[Written]:
-        self._tidy(published.leftovers)
-        yield Written(self._target.uri, published.messages)
+def _tidy(published: _Published, target: Target, bounded: bool) -> Written:
+    # An endless job may restart from a checkpoint before the publication, and must then detect the publication.
+    (remove if bounded else truncate)(published.leftovers)
+    return Written(target.uri, published.messages)

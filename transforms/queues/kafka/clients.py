@@ -1,4 +1,4 @@
-"""What the Kafka queue needs of a client library: confluent-kafka where it is installed, kafka-python otherwise."""
+"""The interface to a Kafka client library: confluent-kafka where it is installed, kafka-python otherwise."""
 
 import importlib
 import os
@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from enum import Enum
 from importlib.util import find_spec
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 from ...base.errors import QueueError
 from ...base.message import Message
@@ -14,53 +14,53 @@ from ..queue import Rejected, Writer
 from .probe import probe
 
 __all__ = [
-    "REACH",
+    "TIMEOUT",
     "Address",
     "Bounds",
-    "Client",
     "Connection",
+    "DeliveryVerdict",
     "Failure",
     "NoTopicError",
     "Partition",
     "Producer",
     "UnreachableError",
-    "Verdict",
     "client",
     "unreachable",
 ]
 
-#: Seconds within which a server must answer at the start; a wrong address shows by then.
-REACH = 6.0
-#: Which library, where both are installed.
-CLIENT = "BEAM_PATTERNS_KAFKA_CLIENT"
+#: Seconds within which a server must answer a request; a wrong address is reported after this time.
+TIMEOUT = 6.0
+#: Environment variable that selects the library where both are installed.
+_VARIABLE = "BEAM_PATTERNS_KAFKA_CLIENT"
 
 
 class UnreachableError(QueueError):
-    """No server answers, at the moment or at all."""
+    """No server answers, temporarily or permanently."""
 
 
 class NoTopicError(QueueError):
-    """The cluster has no such topic, or hides it."""
+    """The cluster has no such topic, or hides it from this user."""
 
 
 class Address(NamedTuple):
-    """How a connection is made, and the URI that errors name."""
+    """How to connect."""
 
     uri: str
+    """The queue's URI, for error messages."""
     servers: str
     group: str
     settings: Mapping[str, str]
     """Security settings under librdkafka's names."""
     patience: int
-    """Seconds that a run under way waits for brokers that went away."""
+    """Seconds for which a run waits for brokers that went away."""
 
 
-class Verdict(Enum):
-    """What the error of a delivery means."""
+class DeliveryVerdict(Enum):
+    """The meaning of a failed delivery."""
 
-    REFUSED = "this message will never be taken"
-    SPOILT = "this message, or another that was sent with it, will never be taken"
-    LOST = "the brokers did not answer"
+    REJECTED = "the brokers will never accept this message"
+    BATCH_REJECTED = "the brokers will never accept this message, or another one that was sent with it"
+    UNDELIVERED = "the brokers did not answer"
 
 
 class Partition(NamedTuple):
@@ -74,22 +74,22 @@ class Partition(NamedTuple):
 
     @staticmethod
     def parse(text: str) -> "Partition":
-        """The partition that `str` wrote."""
+        """The inverse of `str`."""
         topic, number = text.split("/")
         return Partition(topic, int(number))
 
 
 class Bounds(NamedTuple):
-    """The first offset that a partition still has, and the one behind its last."""
+    """The first offset that a partition still has, and the offset after its last one."""
 
     first: int
     stop: int
 
 
 class Connection(ABC):
-    """Looks up, reads and commits for a group, without joining it. Errors are QueueErrors."""
+    """Looks up, reads and commits offsets for a group without joining it. Raises QueueError."""
 
-    #: The offset that is read next, behind compaction gaps and transaction markers.
+    #: The offset to read next, after compaction gaps and transaction markers.
     position: int
 
     @abstractmethod
@@ -98,37 +98,31 @@ class Connection(ABC):
 
     @abstractmethod
     def bounds(self, partitions: list[Partition]) -> Mapping[Partition, Bounds]:
-        """Where they begin and end, of committed transactions."""
+        """Where partitions begin and end, counting committed transactions only."""
 
     @abstractmethod
-    def at(self, partitions: list[Partition], timestamp: float) -> Mapping[Partition, int | None]:
-        """The first offset that is not older than a time; None if all are."""
+    def offsets_at(self, partitions: list[Partition], timestamp: float) -> Mapping[Partition, int | None]:
+        """The first offset whose time is not before the timestamp; None if all are before it."""
 
     @abstractmethod
     def committed(self, partitions: list[Partition]) -> Mapping[Partition, int | None]:
-        """Where the group stands."""
+        """The committed offsets of the group."""
 
     @abstractmethod
     def commit(self, offsets: Mapping[Partition, int]) -> None:
-        """Puts the group there."""
+        """Commits offsets for the group."""
 
     @abstractmethod
     def seek(self, partition: Partition, offset: int) -> None:
-        """Reads this partition from there on, and no other."""
+        """Reads this partition, and no other, from the offset on."""
 
     @abstractmethod
     def poll(self, most: int, seconds: float) -> list[Message]:
-        """The next messages; none if none came in time."""
+        """The next messages, at most `most`; empty if none arrive in time."""
 
     @abstractmethod
     def close(self) -> None:
-        """Ends the connection."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *unused_error: Any) -> None:
-        self.close()
+        """Closes the connection."""
 
 
 #: A message that was not delivered, and the client's error.
@@ -136,82 +130,72 @@ Failure = tuple[Message, Any]
 
 
 class Producer(Writer):
-    """Writes to one topic; what could not be delivered is judged in `flush`, by the client's own error codes."""
+    """Writes to one topic. `flush` decides by the client's error codes what to do with failed deliveries."""
 
     def __init__(self, address: Address, topic: str) -> None:
         self._address, self._topic = address, topic
         self._failed: list[Failure] = []
 
     @abstractmethod
-    def drain(self) -> None:
-        """Returns when each message is delivered, or in `_failed`."""
+    def await_deliveries(self) -> None:
+        """Returns when each message is delivered or in `_failed`."""
 
     @abstractmethod
-    def judge(self, error: Any) -> Verdict:
-        """What a failed delivery means."""
+    def verdict(self, error: Any) -> DeliveryVerdict:
+        """The meaning of a delivery error."""
 
     @abstractmethod
-    def said(self, error: Any) -> str:
-        """The client's words."""
+    def describe(self, error: Any) -> str:
+        """The error as text."""
 
     def flush(self) -> list[Rejected]:
-        """A message that spoils its batch takes others with it: these go again in halves, until it stands alone."""
-        refused, spoilt = self._taken()
-        groups = [spoilt]
+        """Waits for all deliveries. A rejected batch is sent again in halves until the bad messages are isolated."""
+        rejected, suspects = self._failures()
+        groups = [suspects]
         while groups:
             group = groups.pop()
             middle = len(group) // 2
             for half in filter(None, (group[:middle], group[middle:])):
                 self.write([message for message, _ in half])
-                more, spoilt = self._taken()
-                refused += more
+                more, suspects = self._failures()
+                rejected += more
                 if len(half) == 1:
-                    refused += spoilt
+                    rejected += suspects
                 else:
-                    groups.append(spoilt)
+                    groups.append(suspects)
         return [
-            Rejected(message, QueueError(f"topic {self._topic!r} refuses the message: {self.said(error)}"))
-            for message, error in refused
+            Rejected(message, QueueError(f"topic {self._topic!r} rejects the message: {self.describe(error)}"))
+            for message, error in rejected
         ]
 
-    def _taken(self) -> tuple[list[Failure], list[Failure]]:
-        """What was refused, and what was spoilt, of all that was written."""
-        self.drain()
+    def _failures(self) -> tuple[list[Failure], list[Failure]]:
+        """The messages that were rejected, and those whose batch was rejected, since the last call."""
+        self.await_deliveries()
         failed, self._failed = self._failed, []
-        judged: dict[Verdict, list[Failure]] = {verdict: [] for verdict in Verdict}
+        by_verdict: dict[DeliveryVerdict, list[Failure]] = {verdict: [] for verdict in DeliveryVerdict}
         for failure in failed:
-            judged[self.judge(failure[1])].append(failure)
-        for _, error in judged[Verdict.LOST]:
+            by_verdict[self.verdict(failure[1])].append(failure)
+        for _, error in by_verdict[DeliveryVerdict.UNDELIVERED]:
             raise QueueError(
-                f"can't write to the queue {self._address.uri}: Kafka at {self._address.servers} did not take a "
-                f"message: {self.said(error)}; are all its brokers up, and enough replicas in sync?"
+                f"can't write to the queue {self._address.uri}: Kafka at {self._address.servers} did not accept a "
+                f"message: {self.describe(error)}; check that all brokers are up and enough replicas are in sync"
             )
-        return judged[Verdict.REFUSED], judged[Verdict.SPOILT]
+        return by_verdict[DeliveryVerdict.REJECTED], by_verdict[DeliveryVerdict.BATCH_REJECTED]
 
 
-class Client(NamedTuple):
-    """A library."""
-
-    connect: type[Any]
-    """Called with an Address: a Connection."""
-    write: type[Any]
-    """Called with an Address, a topic, a compression and milliseconds to linger: a Producer."""
-
-
-def client() -> Client:
-    """The library in use."""
-    chosen = os.environ.get(CLIENT) or ("confluent" if find_spec("confluent_kafka") else "kafka-python")
+def client() -> Any:
+    """The module of the library in use: Reader(address) is a Connection, Sender(address, topic, ...) a Producer."""
+    chosen = os.environ.get(_VARIABLE) or ("confluent" if find_spec("confluent_kafka") else "kafka-python")
     modules = {"confluent": "confluent", "kafka-python": "kafka_python"}
     if chosen not in modules:
-        raise ValueError(f"{CLIENT}={chosen} is none of {', '.join(modules)}")
-    module = importlib.import_module(f".{modules[chosen]}", __package__)
-    return Client(module.Reader, module.Sender)
+        raise ValueError(f"{_VARIABLE}={chosen} is none of {', '.join(modules)}")
+    return importlib.import_module(f".{modules[chosen]}", __package__)
 
 
-def unreachable(address: Address, said: object) -> UnreachableError:
-    """The error for servers that don't answer, with what an operator would find out about each."""
+def unreachable(address: Address, reason: object) -> UnreachableError:
+    """The error for servers that do not answer, with the result of a test connection to each of them."""
     found = "; ".join(f"{server}: {probe(server, address.settings)}" for server in address.servers.split(","))
     return UnreachableError(
-        f"no answer from Kafka ({found}) within {REACH:.0f} s; check host and port of the queue {address.uri}, and the "
-        f"TLS and SASL settings if the server asks for them; the client said: {said}"
+        f"no answer from Kafka ({found}) within {TIMEOUT:.0f} s; check host and port of the queue {address.uri}, and "
+        f"the TLS and SASL settings if the server requires them; the client reported: {reason}"
     )

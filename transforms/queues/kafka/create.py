@@ -1,93 +1,69 @@
-"""Making Kafka topics, by kafka-python, which is always installed: it matters to nobody how fast that is."""
+"""Creates Kafka topics with kafka-python, which is always installed."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from ...base.errors import QueueError
-from .clients import Address, unreachable
+from kafka import KafkaAdminClient, errors
+from kafka.admin import ConfigResource, ConfigResourceType
 
-__all__ = ["Wanted", "create"]
+from ...base.errors import QueueError
+from .clients import Address
+from .kafka_python import client_config, queue_errors
+
+__all__ = ["TopicSpec", "create_topics"]
 
 _EXISTS = 36  # TOPIC_ALREADY_EXISTS, in Kafka's protocol.
 
 
-class Wanted(NamedTuple):
-    """What a URI says of a topic; -1 is the broker's usual."""
+class TopicSpec(NamedTuple):
+    """What a URI specifies of a topic; -1 is the broker's default."""
 
     partitions: int
     replication: int
     config: Mapping[str, str]
 
-    @property
-    def options(self) -> dict[str, Any]:
-        """As the client takes them."""
-        return {"num_partitions": self.partitions, "replication_factor": self.replication, "configs": dict(self.config)}
 
-
-def create(address: Address, topics: list[str], wanted: Wanted) -> None:
-    """Makes the topics; one that is there stays as it is, and a QueueError says where it differs."""
-    from kafka import KafkaAdminClient
-
-    from .kafka_python import addressed
-
-    with _sentences(address, topics), KafkaAdminClient(**addressed(address)) as admin:
-        made = admin.create_topics(dict.fromkeys(topics, wanted.options), raise_errors=False)
-        for answer in made["topics"]:
+def create_topics(address: Address, topics: list[str], spec: TopicSpec) -> None:
+    """Creates the topics. An existing topic is not changed: raises QueueError where it differs."""
+    options = {"num_partitions": spec.partitions, "replication_factor": spec.replication, "configs": dict(spec.config)}
+    with queue_errors(address, "create"), KafkaAdminClient(**client_config(address)) as admin:
+        created = admin.create_topics(dict.fromkeys(topics, options), raise_errors=False)
+        for answer in created["topics"]:
             if answer["error_code"] == _EXISTS:
-                _same(admin, address, answer["name"], wanted)
+                _check_same(admin, address, answer["name"], spec)
             elif answer["error_code"]:
-                raise _refused(address, answer["name"], answer)
+                raise _refusal(address, answer["name"], answer)
         admin.wait_for_topics(topics)
 
 
-def _same(admin: Any, address: Address, topic: str, wanted: Wanted) -> None:
-    found = _found(admin, topic, wanted)
-    asked = {"partitions": wanted.partitions, "replication": wanted.replication, **wanted.config}
-    differs = [f"{name}={found[name]}, not {value}" for name, value in asked.items() if value not in (-1, found[name])]
+def _check_same(admin: Any, address: Address, topic: str, spec: TopicSpec) -> None:
+    actual = _described(admin, topic, spec)
+    wanted = {"partitions": spec.partitions, "replication": spec.replication, **spec.config}
+    differs = [
+        f"{name}={actual[name]}, not {value}" for name, value in wanted.items() if value not in (-1, actual[name])
+    ]
     if differs:
         raise QueueError(
-            f"the topic {topic!r} at {address.servers} is there already, with {' and '.join(differs)}; it was left as "
-            f"it is: change it with Kafka's tools, or correct the queue {address.uri}"
+            f"the topic {topic!r} at {address.servers} exists already, with {' and '.join(differs)}; it was not "
+            f"changed: change it with Kafka's tools, or correct the queue {address.uri}"
         )
 
 
-def _found(admin: Any, topic: str, wanted: Wanted) -> dict[str, Any]:
-    from kafka.admin import ConfigResource, ConfigResourceType
-
+def _described(admin: Any, topic: str, spec: TopicSpec) -> dict[str, Any]:
     (described,) = admin.describe_topics([topic])
     partitions = described["partitions"]
-    found: dict[str, Any] = {"partitions": len(partitions), "replication": len(partitions[0]["replica_nodes"])}
-    if wanted.config:
-        resource = ConfigResource(ConfigResourceType.TOPIC, topic, dict.fromkeys(wanted.config))
+    actual: dict[str, Any] = {"partitions": len(partitions), "replication": len(partitions[0]["replica_nodes"])}
+    if spec.config:
+        resource = ConfigResource(ConfigResourceType.TOPIC, topic, dict.fromkeys(spec.config))
         configs = admin.describe_configs([resource], config_filter="all")["topic"][topic]
-        found |= {name: configs[name]["value"] if name in configs else "unknown" for name in wanted.config}
-    return found
+        actual |= {name: configs[name]["value"] if name in configs else "unknown" for name in spec.config}
+    return actual
 
 
-def _refused(address: Address, topic: str, answer: Mapping[str, Any]) -> QueueError:
-    from kafka import errors
-
+def _refusal(address: Address, topic: str, answer: Mapping[str, Any]) -> QueueError:
     kind = errors.for_code(answer["error_code"])
-    said = answer["error_message"] or kind.description
+    reason = answer["error_message"] or kind.description
     return QueueError(
-        f"Kafka at {address.servers} does not make the topic {topic!r}: {said} ({kind.__name__}); correct the queue "
-        f"{address.uri}, or ask for the right to create it"
+        f"Kafka at {address.servers} refuses to create the topic {topic!r}: {reason} ({kind.__name__}); correct the "
+        f"queue {address.uri}, or ask for permission to create it"
     )
-
-
-@contextmanager
-def _sentences(address: Address, topics: list[str]) -> Iterator[None]:
-    from kafka import errors
-
-    from .kafka_python import UNREACHED
-
-    try:
-        yield
-    except UNREACHED as error:
-        raise unreachable(address, error) from None
-    except errors.KafkaError as error:
-        raise QueueError(
-            f"can't create {', '.join(topics)} at {address.servers}: {error} ({type(error).__name__}); "
-            f"see the queue {address.uri}"
-        ) from None

@@ -1,4 +1,4 @@
-"""Kafka by kafka-python: pure Python, always installed."""
+"""Kafka with kafka-python, which is pure Python and always installed."""
 
 import logging
 from collections import deque
@@ -11,17 +11,17 @@ from kafka.structs import OffsetAndMetadata
 
 from ...base.errors import QueueError
 from ...base.message import Message
-from .clients import REACH, Address, Bounds, Connection, Partition, Producer, Verdict, unreachable
+from .clients import TIMEOUT, Address, Bounds, Connection, DeliveryVerdict, Partition, Producer, unreachable
 from .settings import KAFKA_PYTHON_NAMES
 
-__all__ = ["UNREACHED", "Reader", "Sender", "addressed"]
+__all__ = ["Reader", "Sender", "client_config", "queue_errors"]
 
 _LOG = logging.getLogger(__name__)
 if logging.getLogger("kafka").level == logging.NOTSET:
-    # It tells of every lost connection and retry; what matters comes as an error in a sentence.
+    # It logs every lost connection and retry. What matters is raised as an error.
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
 
-_MILLISECONDS = int(REACH * 1000)
+_MILLISECONDS = int(TIMEOUT * 1000)
 _COMMON = {"bootstrap_timeout_ms": _MILLISECONDS, "reconnect_backoff_max_ms": 1_000, "metrics_enabled": False}
 _CONSUMER = {
     **_COMMON,
@@ -36,13 +36,13 @@ _PRODUCER = {
     "enable_idempotence": True,
     "acks": "all",
     "batch_size": 262_144,
-    "max_request_size": 100_000_000,  # The broker says what is too large.
+    "max_request_size": 100_000_000,  # The broker decides what is too large.
 }
-#: Messages on their way; this library knows no bound of its own.
-_UNDERWAY = 100_000
-#: What means that no server answers.
-UNREACHED = (errors.KafkaTimeoutError, errors.KafkaConnectionError)
-_REFUSED = (
+#: Largest number of undelivered messages; the library itself has no limit.
+_PENDING = 100_000
+#: Errors that mean that no server answers.
+_UNREACHABLE = (errors.KafkaTimeoutError, errors.KafkaConnectionError)
+_REJECTED = (
     errors.MessageSizeTooLargeError,
     errors.RecordListTooLargeError,
     errors.InvalidRecordError,
@@ -61,36 +61,36 @@ class Reader(Connection):
 
     def __init__(self, address: Address) -> None:
         self._address = address
-        with self._sentences("connect to"):
-            self._consumer = KafkaConsumer(**_CONSUMER, **addressed(address), group_id=address.group)
+        with queue_errors(self._address, "connect to"):
+            self._consumer = KafkaConsumer(**_CONSUMER, **client_config(address), group_id=address.group)
 
     def topics(self) -> Mapping[str, list[Partition]]:
-        with self._sentences("list the topics of"):
+        with queue_errors(self._address, "list the topics of"):
             found = self._consumer.topics()
             numbers = {topic: sorted(self._consumer.partitions_for_topic(topic) or ()) for topic in found}
         return {topic: [Partition(topic, number) for number in several] for topic, several in numbers.items()}
 
     def bounds(self, partitions: list[Partition]) -> Mapping[Partition, Bounds]:
         places = [TopicPartition(*p) for p in partitions]
-        with self._sentences("get the offsets of"):
+        with queue_errors(self._address, "get the offsets of"):
             first = self._consumer.beginning_offsets(places, timeout_ms=_MILLISECONDS)
             stop = self._consumer.end_offsets(places, timeout_ms=_MILLISECONDS)
         return {Partition(*place): Bounds(first[place], stop[place]) for place in places}
 
-    def at(self, partitions: list[Partition], timestamp: float) -> Mapping[Partition, int | None]:
-        asked = {TopicPartition(*p): int(timestamp * 1000) for p in partitions}
-        with self._sentences("get the offsets of"):
-            found = self._consumer.offsets_for_times(asked, timeout_ms=_MILLISECONDS)
+    def offsets_at(self, partitions: list[Partition], timestamp: float) -> Mapping[Partition, int | None]:
+        times = {TopicPartition(*p): int(timestamp * 1000) for p in partitions}
+        with queue_errors(self._address, "get the offsets of"):
+            found = self._consumer.offsets_for_times(times, timeout_ms=_MILLISECONDS)
         return {p: found[p].offset if found.get(p) else None for p in partitions}
 
     def committed(self, partitions: list[Partition]) -> Mapping[Partition, int | None]:
-        with self._sentences("get the positions of"):
-            ask = self._consumer.committed
-            return {p: ask(TopicPartition(*p), timeout_ms=_MILLISECONDS) for p in partitions}
+        with queue_errors(self._address, "get the positions of"):
+            committed = self._consumer.committed
+            return {p: committed(TopicPartition(*p), timeout_ms=_MILLISECONDS) for p in partitions}
 
     def commit(self, offsets: Mapping[Partition, int]) -> None:
         places = {TopicPartition(*p): OffsetAndMetadata(offset, "", -1) for p, offset in offsets.items()}
-        with self._sentences("commit the positions of"):
+        with queue_errors(self._address, "commit the positions of"):
             self._consumer.commit(places, timeout_ms=_MILLISECONDS)
 
     def seek(self, partition: Partition, offset: int) -> None:
@@ -99,28 +99,37 @@ class Reader(Connection):
         self._consumer.seek(self._place, offset)
 
     def poll(self, most: int, seconds: float) -> list[Message]:
-        with self._sentences("read"):
+        with queue_errors(self._address, "read"):
             records = self._consumer.poll(int(seconds * 1000), max_records=most).get(self._place, [])
-            # Known at once, unless an offset is being looked up: then it stays.
+            # The position is known, unless the client is looking up an offset: then it does not change.
             self.position = self._consumer.position(self._place, timeout_ms=_MILLISECONDS) or self.position
         return [_message(record) for record in records]
 
     def close(self) -> None:
         self._consumer.close(autocommit=False)
 
-    @contextmanager
-    def _sentences(self, doing: str) -> Iterator[None]:
-        try:
-            yield
-        except UNREACHED as error:
-            raise unreachable(self._address, error) from None
-        except errors.KafkaError as error:
-            where = f"the queue {self._address.uri} at {self._address.servers} as group {self._address.group!r}"
-            raise QueueError(f"can't {doing} {where}: {_said(error)}") from None
+
+@contextmanager
+def queue_errors(address: Address, action: str) -> Iterator[None]:
+    """Turns this library's errors into a QueueError of one sentence."""
+    try:
+        yield
+    except _UNREACHABLE as error:
+        raise unreachable(address, error) from None
+    except errors.KafkaError as error:
+        group = f" as group {address.group!r}" if address.group else ""
+        raise QueueError(
+            f"can't {action} the queue {address.uri} at {address.servers}{group}: {describe(error)}"
+        ) from None
 
 
-def addressed(address: Address) -> dict[str, Any]:
-    """Servers and security settings, under this library's names."""
+def describe(error: Exception) -> str:
+    """The error as text."""
+    return f"{getattr(error, 'description', '') or error} ({type(error).__name__})"
+
+
+def client_config(address: Address) -> dict[str, Any]:
+    """Servers and security settings under this library's names."""
     named = {KAFKA_PYTHON_NAMES[name]: value for name, value in address.settings.items()}
     return {"bootstrap_servers": address.servers.split(","), **named}
 
@@ -128,8 +137,8 @@ def addressed(address: Address) -> dict[str, Any]:
 def _message(record: Any) -> Message:
     attributes = tuple((name, value or b"") for name, value in record.headers)
     source = (record.topic, record.partition, record.offset)
-    stamp = record.timestamp
-    return Message(record.value, record.key, attributes, None if stamp < 0 else stamp / 1000, source)
+    timestamp = None if record.timestamp < 0 else record.timestamp / 1000
+    return Message(record.value, record.key, attributes, timestamp, source)
 
 
 class Sender(Producer):
@@ -138,69 +147,65 @@ class Sender(Producer):
     def __init__(self, address: Address, topic: str, compression: str, linger: int) -> None:
         super().__init__(address, topic)
         codec = None if compression == "none" else compression
-        bound = address.patience * 1000
-        bounds = {"delivery_timeout_ms": bound, "max_block_ms": bound, "request_timeout_ms": min(30_000, bound // 2)}
-        names = {"compression_type": codec, "linger_ms": min(linger, bound // 4)}
-        self._config = {**_PRODUCER, **addressed(address), **bounds, **names}
-        self._underway: deque[tuple[Message, Any]] = deque()
+        limit = address.patience * 1000
+        limits = {"delivery_timeout_ms": limit, "max_block_ms": limit, "request_timeout_ms": min(30_000, limit // 2)}
+        batching = {"compression_type": codec, "linger_ms": min(linger, limit // 4)}
+        self._config = {**_PRODUCER, **client_config(address), **limits, **batching}
+        self._pending: deque[tuple[Message, Any]] = deque()
         self._open()
 
     def _open(self) -> None:
-        try:
+        with queue_errors(self._address, "write to"):
             self._producer = KafkaProducer(**self._config)
-        except UNREACHED as error:
-            raise unreachable(self._address, error) from None
         self._broken = False
 
     def write(self, messages: Sequence[Message]) -> None:
         if self._broken:
-            self.drain()
+            self.await_deliveries()
         for message in messages:
-            value, key, attributes, stamp, _ = message
-            milliseconds = None if stamp is None else int(stamp * 1000 + 0.5)
+            value, key, attributes, timestamp, _ = message
+            milliseconds = None if timestamp is None else int(timestamp * 1000 + 0.5)
             try:
-                sent = self._producer.send(self._topic, value, key, list(attributes), timestamp_ms=milliseconds)
-                self._underway.append((message, sent))
+                future = self._producer.send(self._topic, value, key, list(attributes), timestamp_ms=milliseconds)
+                self._pending.append((message, future))
             except (errors.KafkaError, ValueError) as error:
                 self._failed.append((message, error))
-        self._settle(_UNDERWAY)
+        self._collect(_PENDING)
 
-    def drain(self) -> None:
+    def await_deliveries(self) -> None:
         try:
             self._producer.flush(timeout=self._address.patience + 10)
-        except errors.UnknownError:  # A batch was split because it was too large: flush loses track, its futures don't.
+        except errors.UnknownError:  # A batch was too large and was split: flush does not know, but its futures do.
             _LOG.debug("a batch was split")
         except errors.KafkaTimeoutError as error:
             raise unreachable(self._address, error) from None
-        self._settle(0)
-        if self._broken:  # A refusal is fatal to this client's idempotent producer.
+        self._collect(0)
+        if self._broken:  # After a rejection this client's idempotent producer can't be used any more.
             self.close()
             self._open()
 
-    def judge(self, error: Any) -> Verdict:
+    def verdict(self, error: Any) -> DeliveryVerdict:
         if isinstance(error, ValueError):  # Raised before sending: no key and no value.
-            return Verdict.REFUSED
-        # The plain KafkaError is what the innocent in a batch with an invalid record get.
-        return Verdict.SPOILT if isinstance(error, _REFUSED) or type(error) is errors.KafkaError else Verdict.LOST
+            return DeliveryVerdict.REJECTED
+        # In a batch with an invalid record, the valid records fail with a plain KafkaError.
+        if isinstance(error, _REJECTED) or type(error) is errors.KafkaError:
+            return DeliveryVerdict.BATCH_REJECTED
+        return DeliveryVerdict.UNDELIVERED
 
-    def said(self, error: Any) -> str:
-        return _said(error)
+    def describe(self, error: Any) -> str:
+        return describe(error)
 
     def close(self) -> None:
-        with suppress(errors.KafkaError):  # What was not flushed is given up.
+        with suppress(errors.KafkaError):  # Messages that were not flushed are dropped.
             self._producer.close(timeout=0)
 
-    def _settle(self, most: int) -> None:
-        """Looks at what has been answered, and waits until no more than that many messages are on their way."""
-        underway = self._underway
-        while underway and (len(underway) > most or underway[0][1].is_done):
-            message, sent = underway.popleft()
+    def _collect(self, most: int) -> None:
+        """Collects the failures of finished deliveries. Waits until at most `most` messages are undelivered."""
+        pending = self._pending
+        while pending and (len(pending) > most or pending[0][1].is_done):
+            message, future = pending.popleft()
             try:
-                sent.get(timeout=self._address.patience + 10)
+                future.get(timeout=self._address.patience + 10)
             except errors.KafkaError as error:
                 self._failed.append((message, error))
                 self._broken = True
-
-
-def _said(error: Exception) -> str:
-    return f"{getattr(error, 'description', '') or error} ({type(error).__name__})"

@@ -1,4 +1,4 @@
-"""Why a Kafka server gives no answer: what an operator would try, whatever the client library says."""
+"""Why a Kafka server does not answer: the checks that an operator would make, whatever the client reports."""
 
 import socket
 import ssl
@@ -10,7 +10,7 @@ __all__ = ["await_name", "probe"]
 
 
 def await_name(servers: Sequence[str], seconds: float) -> bool:
-    """Waits until a host name of these servers resolves; whether one did in time."""
+    """Waits until the host name of one of the servers resolves. Returns whether one did in time."""
     deadline = time.monotonic() + seconds
     while True:
         for server in servers:
@@ -22,20 +22,20 @@ def await_name(servers: Sequence[str], seconds: float) -> bool:
 
 
 def probe(server: str, settings: Mapping[str, str]) -> str:
-    """What a connection to host:port runs into."""
+    """The result of a test connection to host:port, as text."""
     host, port = _host_and_port(server)
     try:
         with socket.create_connection((host, port), timeout=1) as connection:
             if settings.get("security.protocol", "").upper().endswith("SSL"):
-                _greet(connection, host, settings)
-            return "something listens there, but gives no answer that fits the settings"
+                _handshake(connection, host, settings)
+            return "something listens on this port, but does not answer as the settings require"
     except socket.gaierror:
         return "the host name does not resolve"
     except ConnectionRefusedError:
-        return "the connection is refused, nothing listens on this port"
+        return "the connection is refused: nothing listens on this port"
     except ssl.SSLCertVerificationError as error:
-        return f"its certificate is refused, {error.verify_message}; see ssl.ca.location"
-    except OSError as error:  # A file of the settings that is not there, too.
+        return f"its certificate is refused: {error.verify_message}; check ssl.ca.location"
+    except OSError as error:  # Also a missing file that the settings name.
         return str(error)
 
 
@@ -44,7 +44,7 @@ def _host_and_port(server: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-def _greet(connection: socket.socket, host: str, settings: Mapping[str, str]) -> None:
+def _handshake(connection: socket.socket, host: str, settings: Mapping[str, str]) -> None:
     context = ssl.create_default_context(cafile=settings.get("ssl.ca.location"))
     if "ssl.certificate.location" in settings:
         names = ("ssl.certificate.location", "ssl.key.location", "ssl.key.password")

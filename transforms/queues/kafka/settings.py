@@ -1,4 +1,4 @@
-"""Security settings of Kafka connections, from a file, so that no secret is ever part of a URI."""
+"""Security settings of Kafka connections, from a file, so that URIs contain no secrets."""
 
 import os
 from collections.abc import Mapping
@@ -9,10 +9,10 @@ from ..uri import QueueUri
 
 __all__ = ["KAFKA_PYTHON_NAMES", "settings"]
 
-#: Names a file with settings for queues whose URI names none.
+#: Environment variable with the settings file of queues whose URI names none.
 _VARIABLE = "BEAM_PATTERNS_KAFKA_SETTINGS"
 
-#: The settings there are, by librdkafka's names, and what kafka-python calls them.
+#: The known settings: librdkafka's names, and the names in kafka-python.
 KAFKA_PYTHON_NAMES = {
     "security.protocol": "security_protocol",
     "sasl.mechanism": "sasl_mechanism",
@@ -26,7 +26,7 @@ KAFKA_PYTHON_NAMES = {
 
 
 def settings(uri: QueueUri) -> Mapping[str, str]:
-    """What the file says: lines such as `security.protocol=SASL_SSL`. Read where the connection is made."""
+    """The settings in the file, from lines such as `security.protocol=SASL_SSL`. Workers read the file themselves."""
     path = uri.params.get("settings") or os.environ.get(_VARIABLE)
     if not path:
         return {}
@@ -34,19 +34,13 @@ def settings(uri: QueueUri) -> Mapping[str, str]:
         lines = Path(path).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise QueueError(f"the settings file {path} of the queue {uri.text} can't be read: {error}") from None
-    numbered = [(number, line.strip()) for number, line in enumerate(lines, 1)]
-    return dict(
-        _pair(f"the settings file {path} of the queue {uri.text}", *pair) for pair in numbered if _says(pair[1])
-    )
-
-
-def _says(line: str) -> bool:
-    return bool(line) and not line.startswith("#")
+    file = f"the settings file {path} of the queue {uri.text}"
+    return dict(_pair(file, n, line) for n, line in enumerate(map(str.strip, lines), 1) if line and line[0] != "#")
 
 
 def _pair(file: str, number: int, line: str) -> tuple[str, str]:
     name, equals, value = (part.strip() for part in line.partition("="))
-    if not equals:  # The line itself stays out of the message: it may be a password.
+    if not equals:  # The message does not show the line, which may be a password.
         raise QueueError(f"{file}: line {number} has no '='; write lines such as security.protocol=SASL_SSL")
     if name not in KAFKA_PYTHON_NAMES:
         raise QueueError(

@@ -1,4 +1,4 @@
-"""The event time that all partitions read in one process have reached."""
+"""The minimum of the watermarks of all partitions that one process reads."""
 
 import threading
 import time
@@ -9,81 +9,83 @@ from apache_beam.utils.timestamp import Timestamp
 
 from .clients import Partition
 
-__all__ = ["Marks", "marks_of"]
+__all__ = ["MinWatermark", "min_watermark_of"]
 
-#: Seconds that a partition which has not begun in this process is waited for, from the last one that did; then it is
-#: read elsewhere.
+#: Seconds to wait for partitions that have not begun in this process, counted from the last one that began. Partitions
+#: that have not begun by then are read elsewhere.
 _BEGIN = 30.0
-#: Seconds after which a partition that was not read any more has moved elsewhere, and how many more each partition
-#: adds, as one may wait for a bundle of each other one.
+#: Seconds after which a partition that is no longer read counts as moved elsewhere, and the seconds added for each
+#: partition, since one may wait for a bundle of every other one.
 _MOVED, _MOVED_EACH = 120.0, 2.0
 
 _LOCK = threading.Lock()
-_MARKS: dict[str, "Marks"] = {}
+_BY_READER: dict[str, "MinWatermark"] = {}
 
 
-class Marks:
-    """How far each partition is. Prism takes the watermark of whichever partition spoke last for that of all, so each
-    speaks for all: the least of them. On runners that keep them apart that is right as well, only later.
+class MinWatermark:
+    """Combines the watermarks of partitions: each partition reports the minimum of all to the runner.
 
-    What others have reached counts when their bundle is durable, which shows as their next one begins: Prism runs
-    bundles side by side, and would take for late what is in one that ends after the watermark has passed it.
+    Prism uses the last reported watermark of any partition for all partitions, so each must report the minimum. On
+    runners that keep watermarks apart the minimum is right too, but later.
+
+    The watermark of another partition counts once its bundle is durable, which shows when its next bundle begins. Prism
+    runs bundles in parallel: elements of a bundle are late if the watermark passes them before that bundle ends.
     """
 
     def __init__(self) -> None:
-        self._began = time.monotonic()
+        self._last_begin = time.monotonic()
         self._reached: dict[Partition, tuple[Timestamp, int]] = {}
         self._durable: dict[Partition, Timestamp] = {}
-        self._heard: dict[Partition, float] = {}
+        self._last_active: dict[Partition, float] = {}
         self._expected: set[Partition] = set()
-        self._behind: dict[Partition, int] = {}
+        self._lags: dict[Partition, int] = {}
 
     def expect(self, partitions: Iterable[Partition]) -> None:
-        """All that are read, here or elsewhere."""
+        """Adds partitions that are read, in this process or elsewhere."""
         with _LOCK:
             self._expected.update(partitions)
 
     def begin(self, partition: Partition, offset: int) -> None:
-        """A bundle starts at an offset: where the last one ended, or else that one was lost and is read again."""
+        """Records that a bundle begins: where the last one ended, or earlier if that one failed and is repeated."""
         now = time.monotonic()
         with _LOCK:
-            if partition not in self._heard:
-                self._began = now
-            self._heard[partition] = now
-            to, stopped = self._reached.get(partition, (None, None))
-            if to is not None and stopped == offset:
-                self._durable[partition] = to
+            if partition not in self._last_active:
+                self._last_begin = now
+            self._last_active[partition] = now
+            reached, stop = self._reached.get(partition, (None, None))
+            if reached is not None and stop == offset:
+                self._durable[partition] = reached
             else:
                 self._reached.pop(partition, None)
                 self._durable.pop(partition, None)
 
-    def reach(self, partition: Partition, offset: int, to: Timestamp) -> Timestamp | None:
-        """Says how far one partition is; returns how far all are, None while some have yet to begin."""
+    def reach(self, partition: Partition, offset: int, timestamp: Timestamp) -> Timestamp | None:
+        """Records one partition's watermark. Returns the minimum of all; None while partitions have yet to begin."""
         now = time.monotonic()
         with _LOCK:
             known = self._reached.get(partition)
-            own = max(to, known[0]) if known else to
-            self._reached[partition], self._heard[partition] = (own, offset), now
+            own = max(timestamp, known[0]) if known else timestamp
+            self._reached[partition], self._last_active[partition] = (own, offset), now
             moved = now - _MOVED - _MOVED_EACH * len(self._expected)
-            others = {p: at for p, at in self._durable.items() if p != partition and self._heard[p] > moved}
-            if now - self._began < _BEGIN and not self._expected <= {partition, *others}:
+            others = {p: at for p, at in self._durable.items() if p != partition and self._last_active[p] > moved}
+            if now - self._last_begin < _BEGIN and not self._expected <= {partition, *others}:
                 return None
             return min([own, *others.values()])
 
-    def behind(self, partition: Partition, messages: int) -> int:
-        """Says how much one partition has yet to give; returns the sum for its topic, of what is read here."""
+    def lag(self, partition: Partition, messages: int) -> int:
+        """Records one partition's lag. Returns the sum of its topic's partitions in this process."""
         with _LOCK:
-            self._behind[partition] = messages
-            return sum(number for p, number in self._behind.items() if p.topic == partition.topic)
+            self._lags[partition] = messages
+            return sum(number for p, number in self._lags.items() if p.topic == partition.topic)
 
-    def pass_on(self, partition: Partition, offset: int, to: Timestamp, watermark: Any) -> None:
-        """To the runner, for which time never goes back."""
-        reached, known = self.reach(partition, offset, to), watermark.current_watermark()
+    def advance(self, partition: Partition, offset: int, timestamp: Timestamp, watermark: Any) -> None:
+        """Records one partition's watermark and reports the minimum to the runner, never moving backward."""
+        reached, known = self.reach(partition, offset, timestamp), watermark.current_watermark()
         if reached is not None and (known is None or reached > known):
             watermark.set_watermark(reached)
 
 
-def marks_of(reader: str) -> Marks:
-    """The one of a reader, in this process."""
+def min_watermark_of(reader: str) -> MinWatermark:
+    """The MinWatermark of a reader in this process."""
     with _LOCK:
-        return _MARKS.setdefault(reader, Marks())
+        return _BY_READER.setdefault(reader, MinWatermark())

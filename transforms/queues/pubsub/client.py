@@ -1,28 +1,29 @@
-"""Connections to Pub/Sub: its own client, the emulator's address, patience, and errors as sentences."""
+"""Connections to Pub/Sub with Google's client: the emulator's address, retries, and errors as sentences."""
 
 import os
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential
+
 from ...base.errors import QueueError
 
-__all__ = ["PATIENCE", "REACH", "Resource", "create", "failure", "patiently", "publisher", "subscriber"]
+__all__ = ["EMULATOR", "Resource", "connected", "create", "is_transient", "with_retries"]
 
-#: Seconds within which the service must answer at the start; a wrong address shows by then.
-REACH = 8.0
-#: Seconds that a run under way waits for a service that went away.
-PATIENCE = 120.0
-#: Where the emulator listens, by the name that all of Google's clients know.
+#: Seconds within which the service must answer the first time; a wrong address is reported after this time.
+_CONNECT_TIMEOUT = 8.0
+#: Seconds for which a run waits for a service that went away.
+_RETRY_TIMEOUT = 120.0
+#: Environment variable with the emulator's address, which all of Google's clients know.
 EMULATOR = "PUBSUB_EMULATOR_HOST"
 _LARGE = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 T = TypeVar("T")
 
 
 class Resource(NamedTuple):
-    """A subscription or a topic, and the URI that errors name."""
+    """A subscription or a topic, and the queue's URI for error messages."""
 
     uri: str
     project: str
@@ -31,56 +32,43 @@ class Resource(NamedTuple):
 
     @property
     def path(self) -> str:
-        """Its name in the API."""
+        """The resource's name in the API."""
         return f"projects/{self.project}/{self.kind}s/{self.name}"
 
 
-def subscriber(resource: Resource) -> Any:
-    """The client that pulls and acknowledges, one per process."""
-    return _connected(resource, "Subscriber")
-
-
-def publisher(resource: Resource) -> Any:
-    """The client that publishes, one per process."""
-    return _connected(resource, "Publisher")
-
-
-def patiently(resource: Resource, doing: str, call: Callable[[], T]) -> T:
-    """Repeats a call while the service is away; any other error is a QueueError at once."""
+def with_retries(resource: Resource, action: str, call: Callable[[], T]) -> T:
+    """The result of a call, which is repeated after transient errors. Raises QueueError for any other error."""
     from google.api_core.exceptions import GoogleAPICallError
     from google.auth.exceptions import GoogleAuthError
 
-    deadline, pause = time.monotonic() + PATIENCE, 0.1
-    while True:
-        try:
-            return call()
-        except (GoogleAPICallError, GoogleAuthError) as error:
-            if not is_away(error) or time.monotonic() + pause > deadline:
-                raise failure(resource, doing, error) from None
-        time.sleep(pause)
-        pause = min(2 * pause, 5)
+    wait, stop = wait_exponential(multiplier=0.1, max=5), stop_after_delay(_RETRY_TIMEOUT)
+    try:
+        return Retrying(retry=retry_if_exception(is_transient), wait=wait, stop=stop, reraise=True)(call)
+    except (GoogleAPICallError, GoogleAuthError) as error:
+        raise _queue_error(resource, action, error) from None
 
 
 def create(resource: Resource, topic: str = "") -> None:
-    """Makes a topic, or a subscription of a topic; one that is there already stays as it is."""
+    """Creates a topic, or a subscription of a topic. An existing one is not changed."""
     from google.api_core.exceptions import AlreadyExists
 
-    made = resource._replace(kind="topic", name=topic) if topic else resource
-    request = {"name": resource.path, **({"topic": made.path} if topic else {})}
-    call = subscriber(resource).create_subscription if topic else publisher(resource).create_topic
+    needed = resource._replace(kind="topic", name=topic) if topic else resource
+    request = {"name": resource.path, **({"topic": needed.path} if topic else {})}
+    client = connected(resource, "Subscriber" if topic else "Publisher")
+    call = client.create_subscription if topic else client.create_topic
 
     def create_once() -> None:
         with suppress(AlreadyExists):
-            call(request=request, retry=None, timeout=REACH)
+            call(request=request, retry=None, timeout=_CONNECT_TIMEOUT)
 
-    patiently(made, "create", create_once)  # What may be missing is the topic.
+    with_retries(needed, "create", create_once)  # An error names the topic: only it can be missing.
 
 
-def is_away(error: Exception) -> bool:
-    """Whether trying again later makes sense."""
+def is_transient(error: BaseException) -> bool:
+    """Whether a later attempt may succeed."""
     from google.api_core import exceptions
 
-    kinds = (
+    transient = (
         exceptions.Aborted,
         exceptions.Cancelled,
         exceptions.DeadlineExceeded,
@@ -89,75 +77,76 @@ def is_away(error: Exception) -> bool:
         exceptions.ServiceUnavailable,
         exceptions.Unknown,
     )
-    return isinstance(error, kinds)
+    return isinstance(error, transient)
 
 
-def failure(resource: Resource, doing: str, error: Exception) -> QueueError:
-    """What an operator should know: which subscription or topic, what is wrong with it, what to do."""
+def _queue_error(resource: Resource, action: str, error: Exception) -> QueueError:
+    """The error as a sentence: which subscription or topic, what is wrong with it, what to do."""
     from google.api_core import exceptions
     from google.auth.exceptions import GoogleAuthError
 
     uri, project, kind, name = resource
-    said = getattr(error, "message", None) or str(error)
-    role = "editor" if doing == "create" else {"subscription": "subscriber", "topic": "publisher"}[kind]
+    reason = getattr(error, "message", None) or str(error)
+    role = "editor" if action == "create" else {"subscription": "subscriber", "topic": "publisher"}[kind]
     if isinstance(error, exceptions.NotFound):
         return QueueError(
             f"Pub/Sub at {_endpoint()} has no {kind} {name!r} in the project {project!r}; create the {kind} or correct "
-            f"the queue {uri} (the service said: {said})"
+            f"the queue {uri} (the service reported: {reason})"
         )
     if isinstance(error, exceptions.PermissionDenied):
         return QueueError(
-            f"these credentials may not {doing} the {kind} {name!r} of the project {project!r}; grant their account "
-            f"roles/pubsub.{role} there, or correct the queue {uri} "
-            f"(the service said: {said})"
+            f"these credentials may not {action} the {kind} {name!r} of the project {project!r}; grant their account "
+            f"roles/pubsub.{role} there, or correct the queue {uri} (the service reported: {reason})"
         )
     if isinstance(error, (exceptions.Unauthenticated, GoogleAuthError)):
         return QueueError(
-            f"no valid Google credentials to {doing} the queue {uri}; name a file in GOOGLE_APPLICATION_CREDENTIALS "
-            f"or an emulator in {EMULATOR} (the client said: {said})"
+            f"no valid Google credentials to {action} the queue {uri}; name a file in GOOGLE_APPLICATION_CREDENTIALS "
+            f"or an emulator in {EMULATOR} (the client reported: {reason})"
         )
-    if is_away(error):
+    if is_transient(error):
         return QueueError(
-            f"can't {doing} the queue {uri}: no answer from Pub/Sub at {_endpoint()} for {PATIENCE:.0f} s; the client "
-            f"said: {said}"
+            f"can't {action} the queue {uri}: no answer from Pub/Sub at {_endpoint()} for {_RETRY_TIMEOUT:.0f} s; the "
+            f"client reported: {reason}"
         )
-    return QueueError(f"can't {doing} the queue {uri} at {_endpoint()}: {said} ({type(error).__name__})")
+    return QueueError(f"can't {action} the queue {uri} at {_endpoint()}: {reason} ({type(error).__name__})")
 
 
 def _endpoint() -> str:
     return os.environ.get(EMULATOR) or "pubsub.googleapis.com"
 
 
-def _connected(resource: Resource, role: str) -> Any:
+def connected(resource: Resource, role: str) -> Any:
+    """The process's client for a role: "Subscriber" pulls and acknowledges, "Publisher" publishes."""
     import grpc  # type: ignore[import-untyped]
     from google.auth.exceptions import GoogleAuthError
 
     try:
         return _client(role, os.environ.get(EMULATOR, ""))
     except GoogleAuthError as error:
-        raise failure(resource, "open", error) from None
+        raise _queue_error(resource, "open", error) from None
     except grpc.FutureTimeoutError:
         where = f"{EMULATOR}={_endpoint()}" if os.environ.get(EMULATOR) else f"{_endpoint()}, and the network"
         raise QueueError(
-            f"no answer from Pub/Sub at {_endpoint()} within {REACH:.0f} s; check {where} (queue {resource.uri})"
+            f"no answer from Pub/Sub at {_endpoint()} within {_CONNECT_TIMEOUT:.0f} s; check {where} "
+            f"(queue {resource.uri})"
         ) from None
 
 
 @lru_cache
 def _client(role: str, emulator: str) -> Any:
-    """A client whose channel stands. The generated one: Google's hand-written one hides requests behind futures."""
+    """A connected client: the generated one, because Google's hand-written one hides requests in futures."""
     import grpc
     from google import pubsub_v1
 
     client = getattr(pubsub_v1, f"{role}Client")
     if emulator:
         channel = grpc.insecure_channel(emulator, options=_LARGE)
-        made = client(transport=client.get_transport_class("grpc")(channel=channel))
+        connected = client(transport=client.get_transport_class("grpc")(channel=channel))
     else:
-        made = client()  # Its channel takes messages of any size already.
+        connected = client()  # Its channel accepts messages of any size already.
     try:
-        grpc.channel_ready_future(made.transport.grpc_channel).result(timeout=REACH)
+        grpc.channel_ready_future(connected.transport.grpc_channel).result(timeout=_CONNECT_TIMEOUT)
     except grpc.FutureTimeoutError:
-        made.transport.close()
+        connected.transport.close()
         raise
-    return made
+    return connected

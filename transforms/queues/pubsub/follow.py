@@ -1,11 +1,10 @@
-"""Reading a Pub/Sub subscription without end, for runners that checkpoint."""
+"""FollowSubscription: reads a Pub/Sub subscription without end, on runners that checkpoint."""
 
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.io.watermark_estimators import ManualWatermarkEstimator
 from apache_beam.metrics import Metrics
 from apache_beam.transforms.window import TimestampedValue
 from apache_beam.typehints import List
@@ -13,42 +12,38 @@ from apache_beam.utils.timestamp import Duration, Timestamp
 
 from ...base.batch_codec import PackedMessages, Unpack
 from ...base.message import Message
-from ..unbounded import Endless
+from ..unbounded import TRACKER, WATERMARK
 from .client import Resource
 from .lease import Leases, Owner, leases_of
 from .pull import Puller
 
 __all__ = ["FollowSubscription"]
 
-#: Seconds that a bundle lasts at most: a checkpoint waits for it, and so do the acknowledgements.
+#: Longest duration of a bundle in seconds: checkpoints and acknowledgements wait for its end.
 _BUNDLE = 1.0
 _PULL = 2.0
 
 
 class FollowSubscription(beam.PTransform):
-    """PBegin -> (messages without end, None): acknowledging is the runner's checkpoint."""
+    """PBegin -> (endless messages, None). The runner's checkpoints acknowledge messages."""
 
     def __init__(self, subscription: Resource) -> None:
         super().__init__()
         self._subscription = subscription
 
     def expand(self, begin: Any) -> Any:
-        """Packed by the splittable DoFn, batches for everything behind it."""
+        """The splittable DoFn yields packed messages, which are unpacked to batches for downstream steps."""
         follow = beam.ParDo(_Follow(self._subscription, Owner.in_pipeline(begin.pipeline)))
-        follow.label = "Messages"  # Else the class name would be a label.
+        follow.label = "Messages"  # Otherwise the class name would be a label.
         packed = begin | "Start" >> beam.Impulse() | "Follow" >> follow
         return packed | "Batches" >> Unpack(Message, List[Message]), None
 
 
-_TRACKER = beam.DoFn.RestrictionParam(Endless())
-_WATERMARK = beam.DoFn.WatermarkEstimatorParam(ManualWatermarkEstimator.default_provider())
-
-
 class _Follow(beam.DoFn):
-    """Packed messages as they come; each bundle's are acknowledged when the runner has made the bundle durable.
+    """Yields packed messages, and acknowledges those of a bundle when the runner has made the bundle durable.
 
-    Packed, because a splittable DoFn of Beam 2.77 can't yield batches: its watermark estimator wants their timestamps.
-    A batch has the time of its pull, which is also the watermark: nothing is ever late, whatever lay in the backlog.
+    A splittable DoFn of Beam 2.77 can't yield batches, because its watermark estimator needs their timestamps. A batch
+    has the time of its pull, as has the watermark, so no message is late, however old the backlog is.
     """
 
     _puller: Puller | None = None
@@ -62,10 +57,10 @@ class _Follow(beam.DoFn):
         self,
         unused_impulse: bytes,
         finalizer: Any = beam.DoFn.BundleFinalizerParam,
-        tracker: Any = _TRACKER,
-        watermark: Any = _WATERMARK,
+        tracker: Any = TRACKER,
+        watermark: Any = WATERMARK,
     ) -> Iterator[Any]:
-        puller = self._open()
+        puller = self._puller = self._puller or Puller(self._subscription, self._owner, _PULL)
         bundle = _Bundle(leases_of(self._subscription))
         finalizer.register(bundle)
         number, end = tracker.current_restriction().start, time.monotonic() + _BUNDLE
@@ -77,7 +72,7 @@ class _Follow(beam.DoFn):
             watermark.set_watermark(now)
             if not batch:
                 break
-            bundle.batches.append(batch.acknowledged_by)
+            bundle.batches.append(batch.ack_ids)
             self._out.inc(len(batch.messages))
             yield TimestampedValue(PackedMessages(batch.messages), now)
         tracker.defer_remainder(Duration(0))
@@ -90,14 +85,9 @@ class _Follow(beam.DoFn):
     def infer_output_type(self, unused_input_type: Any) -> Any:
         return PackedMessages
 
-    def _open(self) -> Puller:
-        if self._puller is None:
-            self._puller = Puller(self._subscription, self._owner, _PULL)
-        return self._puller
-
 
 class _Bundle:
-    """What a bundle has read. Dropped by the runner without a call, as a failed bundle is, it comes again."""
+    """The batches of a bundle. If the runner drops it without a call, after a failure, they are delivered again."""
 
     def __init__(self, leases: Leases) -> None:
         self._leases, self.batches = leases, list[str]()
@@ -107,4 +97,4 @@ class _Bundle:
         self.batches = []
 
     def __del__(self) -> None:
-        self._leases.abandon(self.batches)
+        self._leases.release_later(self.batches)

@@ -1,8 +1,8 @@
-"""What this process has pulled and not acknowledged yet, kept from being delivered again.
+"""The leases of this process: messages that it has pulled and not acknowledged yet.
 
-Pub/Sub lends a message for some seconds and then gives it to somebody else. The work may take longer, so each message
-is in a table until it is acknowledged, and one thread per subscription extends what is in it. A process that dies
-extends nothing, and its messages come again: nothing is lost.
+Pub/Sub leases a message for some seconds and then delivers it to another client. Work may take longer, so each message
+is in a table until it is acknowledged, and one thread per subscription extends the leases in the table. A process that
+dies extends nothing, so its messages are delivered again: nothing is lost.
 """
 
 import atexit
@@ -19,21 +19,21 @@ from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 from ...base.errors import QueueError
-from .client import EMULATOR, Resource, is_away, patiently, subscriber
+from .client import EMULATOR, Resource, connected, is_transient, with_retries
 
-__all__ = ["LEASE", "Leases", "Owner", "leases_of"]
+__all__ = ["Leases", "Owner", "leases_of"]
 
 _LOG = logging.getLogger(__name__)
-#: For how many seconds a message is lent; a killed run's messages come again after that time at the latest.
-LEASE = 20
+#: Duration of a lease in seconds, and so the longest time until a killed run's messages are delivered again.
+_LEASE = 20
 _TICK = 2.0
-_AT_ONCE = 8
+_PARALLEL = 8
 _LOCK = threading.Lock()
 _PIPELINES: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
 
 
 class Owner(NamedTuple):
-    """Which reading step of which pipeline has pulled something."""
+    """The reading step of a pipeline that has pulled messages."""
 
     pipeline: str
     step: str
@@ -50,57 +50,57 @@ class _Held(NamedTuple):
 
 
 class Leases:
-    """The table of one subscription. What is pulled at once is extended and acknowledged at once: a batch.
+    """The leases of one subscription. Messages of one pull form a batch, which is extended and acknowledged as a whole.
 
-    A batch is known by its acknowledgement ids, one per line, and means the same in every process.
+    A batch is identified by its acknowledgement ids, one per line, which are valid in every process.
     """
 
     def __init__(self, subscription: Resource) -> None:
-        self._subscription, self._client = subscription, subscriber(subscription)
+        self._subscription, self._client = subscription, connected(subscription, "Subscriber")
         self._held: dict[str, _Held] = {}
-        self._abandoned: deque[str] = deque()
+        self._to_release: deque[str] = deque()
         self._lock = threading.Lock()
-        self._keeper: threading.Thread | None = None
+        self._extender: threading.Thread | None = None
 
-    def begin(self, owner: Owner) -> None:
-        """Gives back what earlier runs have left, and an earlier attempt of this step: nobody works on it any more.
+    def release_stale(self, owner: Owner) -> None:
+        """Releases the batches of other pipelines and of an earlier attempt of this step, whose work has ended.
 
-        Other steps of the same pipeline do. Another pipeline of this process that still reads the same subscription
-        at this moment gets its messages a second time.
+        Other steps of the same pipeline keep theirs. If another pipeline of this process is still reading the same
+        subscription, it gets its messages a second time.
         """
         with self._lock:
-            left = [
+            stale = [
                 batch for batch, (other, _) in self._held.items() if other == owner or other.pipeline != owner.pipeline
             ]
-        self.release(left)
+        self.release(stale)
 
     def hold(self, batch: str, owner: Owner) -> None:
-        """From now on, until it is acknowledged or released, the batch is extended."""
+        """Extends the batch's lease until it is acknowledged or released."""
         with self._lock:
             self._held[batch] = _Held(owner, 0)
-            if self._keeper is None:
-                self._keeper = threading.Thread(target=self._keep, name="Pub/Sub leases", daemon=True)
-                self._keeper.start()
+            if self._extender is None:
+                self._extender = threading.Thread(target=self._extend_all, name="Pub/Sub leases", daemon=True)
+                self._extender.start()
 
     def acknowledge(self, batches: Iterable[str]) -> None:
-        """The work is durable: these messages never come again. Raises QueueError when the service doesn't take it."""
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
+        """Acknowledges batches, so that they are never delivered again. Raises QueueError if the service fails."""
+        with ThreadPoolExecutor(_PARALLEL) as pool:
             list(pool.map(self._acknowledge, batches))
 
     def release(self, batches: Iterable[str]) -> None:
-        """Gives batches back, to be delivered again at once; where that fails, when their lease ends."""
+        """Gives batches back, so that they are delivered again at once, or after their lease if the call fails."""
         for batch in batches:
             with self._lock:
                 self._held.pop(batch, None)
             with suppress(Exception):
-                self._lend(batch, 0)
+                self._set_deadline(batch, 0)
 
-    def abandon(self, batches: Iterable[str]) -> None:
-        """Releases batches soon; for destructors, which may run anywhere and must not wait for a lock or a server."""
-        self._abandoned.extend(batches)
+    def release_later(self, batches: Iterable[str]) -> None:
+        """Releases batches soon. For destructors, which may run anywhere and must not wait for a lock or a server."""
+        self._to_release.extend(batches)
 
     def release_all(self) -> None:
-        """For the end of the process."""
+        """Releases batches for two seconds, at the end of the process."""
         deadline = time.monotonic() + 2
         for batch in list(self._held):
             if time.monotonic() < deadline:
@@ -108,7 +108,7 @@ class Leases:
 
     def _acknowledge(self, batch: str) -> None:
         request = {"subscription": self._subscription.path, "ack_ids": batch.split("\n")}
-        patiently(
+        with_retries(
             self._subscription,
             "acknowledge messages of",
             lambda: self._client.acknowledge(request=request, retry=None, timeout=30),
@@ -116,46 +116,43 @@ class Leases:
         with self._lock:
             self._held.pop(batch, None)
 
-    def _lend(self, batch: str, seconds: int) -> None:
-        request = {
-            "subscription": self._subscription.path,
-            "ack_ids": batch.split("\n"),
-            "ack_deadline_seconds": seconds,
-        }
+    def _set_deadline(self, batch: str, seconds: int) -> None:
+        ids = batch.split("\n")
+        request = {"subscription": self._subscription.path, "ack_ids": ids, "ack_deadline_seconds": seconds}
         self._client.modify_ack_deadline(request=request, retry=None, timeout=5)
 
-    def _keep(self) -> None:
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
+    def _extend_all(self) -> None:
+        with ThreadPoolExecutor(_PARALLEL) as pool:
             while True:
-                while self._abandoned:
-                    self.release([self._abandoned.popleft()])
+                while self._to_release:
+                    self.release([self._to_release.popleft()])
                 with self._lock:
                     if not self._held:
-                        self._keeper = None
+                        self._extender = None
                         return
-                    late = time.monotonic() + LEASE / 2
-                    due = [batch for batch, held in self._held.items() if held.until < late]
+                    soon = time.monotonic() + _LEASE / 2
+                    due = [batch for batch, held in self._held.items() if held.until < soon]
                 try:
                     failed = [error for error in pool.map(self._extend, due) if error]
-                except RuntimeError:  # The interpreter is going down and takes no more work; see release_all.
+                except RuntimeError:  # The interpreter is shutting down and starts no more threads: see release_all.
                     return
                 if failed:
-                    uri, most = self._subscription.uri, len(failed)
-                    _LOG.warning("%s: messages of %d batches may come again: %s", uri, most, failed[0])
+                    uri = self._subscription.uri
+                    _LOG.warning("%s: messages of %d batches may be delivered again: %s", uri, len(failed), failed[0])
                 time.sleep(_TICK)
 
     def _extend(self, batch: str) -> Exception | None:
         now, failed = time.monotonic(), None
         try:
-            self._lend(batch, LEASE)
+            self._set_deadline(batch, _LEASE)
         except Exception as error:
             failed = error
-            if is_away(error):
+            if is_transient(error):
                 return failed  # The next tick tries again.
         with self._lock:
             held = self._held.get(batch)
             if held is not None:
-                self._held[batch] = held._replace(until=now + LEASE)
+                self._held[batch] = held._replace(until=now + _LEASE)
         return failed
 
 
@@ -163,14 +160,14 @@ _TABLES: dict[tuple[str, str], Leases] = {}
 
 
 def leases_of(subscription: Resource) -> Leases:
-    """This process's table of a subscription."""
-    place = (os.environ.get(EMULATOR, ""), subscription.path)
+    """The leases of a subscription in this process."""
+    key = (os.environ.get(EMULATOR, ""), subscription.path)
     with _LOCK:
-        if place not in _TABLES:
+        if key not in _TABLES:
             if not _TABLES:
                 atexit.register(_release_all)
-            _TABLES[place] = Leases(subscription)
-        return _TABLES[place]
+            _TABLES[key] = Leases(subscription)
+        return _TABLES[key]
 
 
 def _release_all() -> None:

@@ -6,121 +6,108 @@ from collections.abc import Iterable, Iterator
 import apache_beam as beam
 
 from ...base.message import Message
-from ..parameters import Parameter, seconds
+from ..parameters import Parameter, number
 from ..queue import Position, Queue, Split, Writer
 from ..uri import QueueUri
 from .client import Resource, create
 from .follow import FollowSubscription
 from .lease import leases_of
-from .read import ReadFromSubscription, listen, look
+from .read import ReadFromSubscription, listen, peek
 from .write import Publisher
 
 __all__ = ["PubSubQueue"]
+
+_IDLE = number("seconds, at least 1", "idle=30", least=1, kind=float)
 
 
 class PubSubQueue(Queue):
     """A subscription or a topic of Google Cloud Pub/Sub: `pubsub://project/name`.
 
-    Reading takes a subscription, writing a topic; both must be there. Credentials are found as all of Google's clients
-    find them (GOOGLE_APPLICATION_CREDENTIALS, the machine's account); PUBSUB_EMULATOR_HOST names an emulator.
+    The name is a subscription for reading, and a topic for writing; both must exist. Credentials are found as by all of
+    Google's clients (GOOGLE_APPLICATION_CREDENTIALS, the machine's account); PUBSUB_EMULATOR_HOST names an emulator.
 
-    Pub/Sub does not say how much there is. A bounded read ends when for `idle` seconds (30 by default) there came no
-    message that was published before the run began. Messages that a killed run had pulled come again after 20 seconds,
-    which is why `idle` should be longer; a shorter one leaves them for the next run.
-
+    Pub/Sub does not tell how many messages there are. A bounded read ends when no message that was published before the
+    run has arrived for `idle` seconds, 30 by default. Messages that a killed run had pulled are delivered again after
+    20 seconds, so `idle` should be longer; a shorter one leaves them for the next run.
     """
 
     parameters = (
-        Parameter(
-            "idle",
-            "Seconds without a message from before the run after which a bounded read ends.",
-            default=30.0,
-            type=seconds(1, "idle=30"),
-        ),
-        Parameter(
-            "topic", "For `queue create`: the topic of the subscription. For replay: where letters are put back."
-        ),
-        Parameter("time", "The field of a message's JSON that holds its time; default: when it was published."),
+        Parameter("idle", "Seconds that a bounded read waits for another message from before the run.", 30, _IDLE),
+        Parameter("topic", "The subscription's topic: for `queue create`, and where a replay puts letters back."),
+        Parameter("time", "The field of a message's JSON that holds its time. Without it, the publish time."),
     )
     keeps_positions = True
     counts_messages = False
 
     def __init__(self, uri: QueueUri) -> None:
         super().__init__(uri)
-        self._project, self._name = _named(uri)
+        self._project, self._name = _project_and_name(uri)
         self._idle, self._topic = self.params["idle"], self.params["topic"]
+        self._subscription = Resource(uri.text, self._project, "subscription", self._name)
+        self._topic_resource = self._subscription._replace(kind="topic")
 
     @classmethod
     def is_remote(cls, scheme: str) -> bool:
-        """The service can be reached from other machines."""
         return True
 
     @classmethod
     def under(cls, prefix: str, name: str, group: str = "") -> str:
-        """Another topic; a subscription needs no group."""
-        return prefix + name
+        return prefix + name  # A subscription needs no group.
+
+    def overlaps(self, other: Queue) -> bool:
+        """Whether both name a common subscription or topic."""
+        mine, theirs = ({q.uri.path.strip("/"), q.uri.params.get("topic")} - {None} for q in (self, other))
+        return isinstance(other, PubSubQueue) and self._project == other._project and not mine.isdisjoint(theirs)
 
     def read_uri(self, group: str) -> str:
-        """A subscription of this topic, whose name is not known."""
+        """The URI of a subscription of this topic, with a placeholder for its name."""
         return f"pubsub://{self._project}/SUBSCRIPTION?topic={self._name}"
 
     def append_uri(self) -> str:
-        """The subscription's topic."""
+        """The URI of the subscription's topic. Raises ValueError if this URI does not name it."""
         if not self._topic:
             more = "&" if self.uri.params else "?"
-            raise ValueError(
-                f"{self} is a subscription, and messages are put back into its topic; add {more}topic=NAME"
-            )
+            raise ValueError(f"{self} is a subscription, and messages are appended to its topic; add {more}topic=NAME")
         return f"pubsub://{self._project}/{self._topic}"
 
     def splits(self) -> list[Split]:
-        """The whole subscription; how much is in it is not known."""
+        """One split for the whole subscription, whose number of messages is unknown."""
         return [Split(self._subscription.path, 0, 2**63 - 1)]
 
     def read(self, split: Split) -> Iterator[list[Message]]:
-        """Looks at what there is without taking it: everything is given back at the end."""
-        return look(self._subscription, self._idle)
+        """The current messages without acknowledging them: they are released at the end."""
+        return peek(self._subscription, self._idle)
 
     def commit(self, positions: Iterable[Position]) -> None:
-        """Acknowledges batches; a position's partition is what the batch's messages are acknowledged by."""
+        """Acknowledges batches. A position's partition holds the ids that acknowledge a batch."""
         leases_of(self._subscription).acknowledge([position.partition for position in positions])
 
     def writer(self) -> Writer:
-        """Publishes, many messages per request."""
-        return Publisher(self._written)
+        return Publisher(self._topic_resource)
 
     def create(self) -> None:
-        """Makes the topic, or with `?topic=` a subscription of that topic."""
-        create(self._subscription if self._topic else self._written, self._topic)
+        """Creates the topic, or with `?topic=` a subscription of that topic."""
+        create(self._subscription if self._topic else self._topic_resource, self._topic)
 
     def listen(self) -> Iterator[list[Message]]:
-        """Messages as they come, for ever; acknowledged when the next ones are asked for."""
         return listen(self._subscription)
 
     def read_transform(self) -> beam.PTransform:
-        """Pulls under leases, which CommitOffsets turns into acknowledgements."""
+        """Pulls and keeps leases until CommitOffsets acknowledges."""
         return ReadFromSubscription(self._subscription, self._idle)
 
     def follow_transform(self) -> beam.PTransform:
-        """Pulls for ever; a checkpoint of the runner acknowledges."""
+        """Pulls without end. The runner's checkpoints acknowledge."""
         return FollowSubscription(self._subscription)
 
-    @property
-    def _written(self) -> Resource:
-        return Resource(str(self), self._project, "topic", self._name)
 
-    @property
-    def _subscription(self) -> Resource:
-        return Resource(str(self), self._project, "subscription", self._name)
-
-
-def _named(uri: QueueUri) -> tuple[str, str]:
+def _project_and_name(uri: QueueUri) -> tuple[str, str]:
     name = uri.path.removeprefix("/")
     if not re.fullmatch(r"[a-zA-Z0-9.:_-]+", uri.host) or not re.fullmatch(r"[a-zA-Z][a-zA-Z0-9._~+%-]{2,254}", name):
         raise ValueError(
-            f"the queue {uri.text} names no project and subscription or topic; write pubsub://project/name, the name "
-            "with 3 to 255 letters, digits, and ._~+%-, beginning with a letter"
+            f"the queue {uri.text} names no project and subscription or topic; write pubsub://project/name, with a "
+            "name of 3 to 255 letters, digits, and ._~+%-, beginning with a letter"
         )
     if name.startswith("goog"):
-        raise ValueError(f"the queue {uri.text} has a name that begins with goog, which Pub/Sub keeps for itself")
+        raise ValueError(f"the queue {uri.text} has a name that begins with goog, which Pub/Sub reserves")
     return uri.host, name

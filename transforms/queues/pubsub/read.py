@@ -1,9 +1,10 @@
-"""Reading what is in a Pub/Sub subscription."""
+"""ReadFromSubscription: reads the messages in a Pub/Sub subscription."""
 
 import logging
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import apache_beam as beam
@@ -18,46 +19,46 @@ from .client import Resource
 from .lease import Owner, leases_of
 from .pull import Batch, Puller
 
-__all__ = ["ReadFromSubscription", "listen", "look"]
+__all__ = ["ReadFromSubscription", "listen", "peek"]
 
 _LOG = logging.getLogger(__name__)
 _POSITIONS = "positions"
-#: Seconds that a pull waits for the first message.
-_LISTEN = 2.0
+#: Seconds for which a pull waits for the first message.
+_PULL = 2.0
 
 
-def drained(subscription: Resource, owner: Owner, idle: float) -> Iterator[Batch]:
-    """Batches, until for some seconds there came no message that was published before now.
+def _until_idle(subscription: Resource, owner: Owner, idle: float) -> Iterator[Batch]:
+    """Yields batches until no message that was published before this call has arrived for `idle` seconds.
 
-    Later messages are given too while others come, but a topic that never rests does not keep the run for ever.
+    Later messages are yielded too until then, but a topic that is never idle does not keep the run from ending.
     """
-    begun, last = time.time(), time.monotonic()
-    with Puller(subscription, owner, min(5, idle)) as puller:
+    start, last = time.time(), time.monotonic()
+    with closing(Puller(subscription, owner, min(5, idle))) as puller:
         while time.monotonic() - last < idle:
             batch = puller.next()
             if batch:
                 yield batch
-                if any((message.timestamp or 0) <= begun for message in batch.messages):
-                    last = time.monotonic()  # Not earlier: the work itself is no idle time.
-        yield from puller.rest()
+                if any((message.timestamp or 0) <= start for message in batch.messages):
+                    last = time.monotonic()  # After the yield, since the work on a batch is not idle time.
+        yield from puller.remaining()
 
 
-def look(subscription: Resource, idle: float) -> Iterator[list[Message]]:
-    """The messages of a subscription, which are given back when the iterator ends or is closed."""
+def peek(subscription: Resource, idle: float) -> Iterator[list[Message]]:
+    """The messages of a subscription, which are released when the iterator ends or is closed."""
     leases, owner = leases_of(subscription), Owner("", uuid.uuid4().hex)
     seen = []
     try:
-        for batch in drained(subscription, owner, idle):
-            seen.append(batch.acknowledged_by)
+        for batch in _until_idle(subscription, owner, idle):
+            seen.append(batch.ack_ids)
             yield batch.messages
     finally:
         leases.release(seen)
 
 
 def listen(subscription: Resource) -> Iterator[list[Message]]:
-    """Messages as they come, for ever; acknowledged when the next ones are asked for, given back if they are not."""
+    """Messages as they arrive, without end. The next request acknowledges them; closing releases them."""
     leases = leases_of(subscription)
-    with Puller(subscription, Owner("", uuid.uuid4().hex), _LISTEN) as puller:
+    with closing(Puller(subscription, Owner("", uuid.uuid4().hex), _PULL)) as puller:
         while True:
             batch = puller.next()
             if not batch:
@@ -65,22 +66,22 @@ def listen(subscription: Resource) -> Iterator[list[Message]]:
             try:
                 yield batch.messages
             except GeneratorExit:
-                leases.release([batch.acknowledged_by])
+                leases.release([batch.ack_ids])
                 raise
-            leases.acknowledge([batch.acknowledged_by])
+            leases.acknowledge([batch.ack_ids])
 
 
 class ReadFromSubscription(beam.PTransform):
-    """PBegin -> (messages, positions); a position is what acknowledges a batch, in whichever process."""
+    """PBegin -> (messages, positions). A position holds the ids that acknowledge a batch, in any process."""
 
     def __init__(self, subscription: Resource, idle: float) -> None:
         super().__init__()
         self._subscription, self._idle = subscription, idle
 
     def expand(self, begin: Any) -> Any:
-        """One worker pulls until the subscription is drained."""
-        pull = beam.ParDo(_Drain(self._subscription, Owner.in_pipeline(begin.pipeline), self._idle))
-        pull.label = "Messages"  # Else the class name would be a label.
+        """One worker pulls until the subscription is idle."""
+        pull = beam.ParDo(_Pull(self._subscription, Owner.in_pipeline(begin.pipeline), self._idle))
+        pull.label = "Messages"  # Otherwise the class name would be a label.
         outputs = begin | "Start" >> beam.Impulse() | "Pull" >> pull.with_outputs(_POSITIONS, main="messages")
         allow_side_batches(pull)
         outputs.messages.element_type = Message
@@ -88,27 +89,27 @@ class ReadFromSubscription(beam.PTransform):
         return outputs.messages, outputs[_POSITIONS]
 
 
-class _Drain(beam.DoFn):
+class _Pull(beam.DoFn):
     def __init__(self, subscription: Resource, owner: Owner, idle: float) -> None:
         self._subscription, self._owner, self._idle = subscription, owner, idle
         self._out = Metrics.counter("ReadFromQueue", "out")
 
     @beam.DoFn.yields_batches
     def process(self, unused_impulse: bytes) -> Iterator[Any]:
-        leases, given, complete = leases_of(self._subscription), list[str](), False
-        leases.begin(self._owner)
+        leases, yielded, complete = leases_of(self._subscription), list[str](), False
+        leases.release_stale(self._owner)
         try:
-            for batch, messages in drained(self._subscription, self._owner, self._idle):
-                given.append(batch)
+            for ack_ids, messages in _until_idle(self._subscription, self._owner, self._idle):
+                yielded.append(ack_ids)
                 self._out.inc(len(messages))
                 yield messages
-                yield TaggedOutput(_POSITIONS, SideBatch([Position(batch, len(messages))]))
+                yield TaggedOutput(_POSITIONS, SideBatch([Position(ack_ids, len(messages))]))
             complete = True
-            if not given:
+            if not yielded:
                 _LOG.info("nothing new in %s", self._subscription.uri)
         finally:
-            if not complete:  # A step behind this one failed: the next attempt must get these messages.
-                leases.release(given)
+            if not complete:  # A downstream step failed: the next attempt must get these messages.
+                leases.release(yielded)
 
     def infer_output_type(self, unused_input_type: Any) -> Any:
         return Message

@@ -1,4 +1,4 @@
-"""Writing to a Pub/Sub topic: whole requests, not a future per message."""
+"""Writes to a Pub/Sub topic in whole requests, instead of a future per message."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -7,26 +7,26 @@ from concurrent.futures import ThreadPoolExecutor
 from ...base.errors import QueueError
 from ...base.message import Message
 from ..queue import Rejected, Writer
-from .client import Resource, patiently, publisher
+from .client import Resource, connected, with_retries
 from .fields import Fields, fields_of
 
 __all__ = ["Publisher"]
 
-#: Of one request; Pub/Sub's own limits are 1,000 and 10 MB.
+#: Limits of one request; Pub/Sub's own limits are 1,000 and 10 MB.
 _MESSAGES, _BYTES = 1_000, 8_000_000
-#: What is gathered before it is sent, so that many requests are under way at once.
-_GATHERED, _GATHERED_BYTES = 16_000, 32_000_000
-_AT_ONCE = 16
+#: Limits of the buffer, which is sent in parallel requests when it is full.
+_BUFFERED, _BUFFERED_BYTES = 16_000, 32_000_000
+_PARALLEL = 16
 Request = list[tuple[Message, Fields]]
 
 
 class Publisher(Writer):
-    """Gathers messages and publishes them, each ordering key in order."""
+    """Buffers messages and publishes them, each ordering key in order."""
 
     def __init__(self, topic: Resource) -> None:
-        self._topic, self._client = topic, publisher(topic)
-        self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="Pub/Sub publish")
-        self._open, self._size = Request(), 0
+        self._topic, self._client = topic, connected(topic, "Publisher")
+        self._pool = ThreadPoolExecutor(_PARALLEL, thread_name_prefix="Pub/Sub publish")
+        self._buffer, self._size = Request(), 0
         self._rejected: list[Rejected] = []
 
     def write(self, messages: Sequence[Message]) -> None:
@@ -36,9 +36,9 @@ class Publisher(Writer):
             except ValueError as error:
                 self._reject(message, error)
                 continue
-            self._open.append((message, fields))
+            self._buffer.append((message, fields))
             self._size += fields.size
-            if len(self._open) >= _GATHERED or self._size >= _GATHERED_BYTES:
+            if len(self._buffer) >= _BUFFERED or self._size >= _BUFFERED_BYTES:
                 self._send()
 
     def flush(self) -> list[Rejected]:
@@ -50,23 +50,23 @@ class Publisher(Writer):
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _send(self) -> None:
-        gathered, self._open, self._size = self._open, Request(), 0
-        list(self._pool.map(self._publish_in_turn, _rows(gathered)))
+        buffer, self._buffer, self._size = self._buffer, Request(), 0
+        list(self._pool.map(self._publish_in_order, _sequences(buffer)))
 
-    def _publish_in_turn(self, requests: list[Request]) -> None:
+    def _publish_in_order(self, requests: list[Request]) -> None:
         for request in requests:
             self._publish(request)
 
     def _publish(self, request: Request) -> None:
-        refusal = patiently(self._topic, "publish to", lambda: self._refusal(request))
-        if refusal and len(request) == 1:
-            self._reject(request[0][0], refusal)
-        elif refusal:
-            for one in request:  # A bad message spoils its request; alone each is judged alone.
-                self._publish([one])
+        reason = with_retries(self._topic, "publish to", lambda: self._rejection(request))
+        if reason and len(request) == 1:
+            self._reject(request[0][0], reason)
+        elif reason:
+            for message in request:  # One bad message makes the request fail, so each is sent alone.
+                self._publish([message])
 
-    def _refusal(self, request: Request) -> str:
-        """Sends a request; why the service will never take it, empty if it did."""
+    def _rejection(self, request: Request) -> str:
+        """Sends a request. Returns why the service will never accept it; empty if it was accepted."""
         from google.api_core.exceptions import InvalidArgument
         from google.pubsub_v1.types import PublishRequest
 
@@ -80,26 +80,26 @@ class Publisher(Writer):
         return ""
 
     def _reject(self, message: Message, reason: object) -> None:
-        self._rejected.append(Rejected(message, QueueError(f"the topic {self._topic.name!r} refuses it: {reason}")))
+        self._rejected.append(Rejected(message, QueueError(f"the topic {self._topic.name!r} rejects it: {reason}")))
 
 
-def _rows(gathered: Request) -> Iterator[list[Request]]:
-    """Requests; those of a row one after the other. All messages of a request must have the same ordering key."""
+def _sequences(messages: Request) -> Iterator[list[Request]]:
+    """Lists of requests to send in order. All messages of a request must have the same ordering key."""
     by_key = defaultdict[str, Request](list)
-    for one in gathered:
-        by_key[one[1].ordering_key].append(one)
-    for key, messages in by_key.items():
-        requests = list(_requests(messages))
+    for message in messages:
+        by_key[message[1].ordering_key].append(message)
+    for key, keyed in by_key.items():
+        requests = list(_requests(keyed))
         yield from [requests] if key else ([request] for request in requests)
 
 
 def _requests(messages: Request) -> Iterator[Request]:
     request, size = Request(), 0
-    for one in messages:
-        if request and (len(request) == _MESSAGES or size + one[1].size > _BYTES):
+    for message in messages:
+        if request and (len(request) == _MESSAGES or size + message[1].size > _BYTES):
             yield request
             request, size = Request(), 0
-        request.append(one)
-        size += one[1].size
+        request.append(message)
+        size += message[1].size
     if request:
         yield request

@@ -14,7 +14,7 @@ _SEEN = [0]
 
 
 def append(path: str, name: str, batches: str) -> None:
-    """Batches of 100 messages, each flushed by itself."""
+    """Writes batches of 100 messages and flushes each."""
     writer = open_queue(path).writer()
     for batch in range(int(batches)):
         writer.write([Message(b"%s/%d/%d" % (name.encode(), batch, i)) for i in range(100)])
@@ -22,7 +22,7 @@ def append(path: str, name: str, batches: str) -> None:
 
 
 def lives(unused_message: Message, die_at: int) -> bool:
-    """True, or the process is killed when it has seen so many."""
+    """True. Kills the process at the `die_at`th message."""
     _SEEN[0] += 1
     if _SEEN[0] == die_at:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -30,7 +30,7 @@ def lives(unused_message: Message, die_at: int) -> bool:
 
 
 def run(source: str, target: str, die_at: str) -> None:
-    """Copies a file's messages."""
+    """Copies the messages of a file."""
     with beam.Pipeline("FnApiRunner") as p:
         _ = p | ReadFromQueue(source) | Filter(lambda m: lives(m, int(die_at))) | WriteToQueue(target)
 

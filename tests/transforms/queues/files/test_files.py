@@ -1,4 +1,4 @@
-"""File queues: formats, publication, kill -9, and sentences for what is wrong."""
+"""File queues: formats, publication, kill -9, and error messages."""
 
 import base64
 import gzip
@@ -36,7 +36,7 @@ from beam_patterns.transforms.queues import (
 )
 from beam_patterns.transforms.queues.files import lines as file_lines
 from beam_patterns.transforms.queues.files.queue import FileQueue
-from beam_patterns.transforms.queues.files.target import empty
+from beam_patterns.transforms.queues.files.target import truncate
 from tests import ROOT
 from tests.transforms.base.test_message import messages
 from tests.transforms.queues.other_user import error_of, locked_folder
@@ -51,7 +51,7 @@ any_property = settings(suppress_health_check=[HealthCheck.function_scoped_fixtu
 
 
 def put(path: Path, *messages: Message) -> list[tuple[Message, str]]:
-    """Writes, and returns what was rejected."""
+    """Writes messages and returns those that were rejected."""
     writer = open_queue(str(path)).writer()
     writer.write(messages)
     rejected = writer.flush()
@@ -80,7 +80,7 @@ def temporaries(folder: Path) -> list[str]:
     return [path.name for path in folder.iterdir() if path.name.endswith(".tmp")]
 
 
-def said(action) -> str:
+def refused(action) -> str:
     with pytest.raises(QueueError) as error:
         action()
     return str(error.value)
@@ -89,7 +89,7 @@ def said(action) -> str:
 # --- paths
 
 
-def test_a_relative_path_is_meant_from_where_the_run_is_started_wherever_workers_are(tmp_path, monkeypatch):
+def test_a_relative_path_is_relative_to_the_folder_where_the_run_starts(tmp_path, monkeypatch):
     there = tmp_path / "there"
     there.mkdir()
     monkeypatch.chdir(tmp_path)
@@ -102,7 +102,7 @@ def test_a_relative_path_is_meant_from_where_the_run_is_started_wherever_workers
     assert [split.partition for split in queue.splits()] == [f"{tmp_path}/in/a.jsonl"]
 
 
-def test_a_relative_path_in_a_folder_that_is_called_like_a_pattern_is_no_pattern(tmp_path, monkeypatch):
+def test_a_relative_path_in_a_folder_whose_name_has_wildcards_is_not_a_pattern(tmp_path, monkeypatch):
     (tmp_path / "[a]").mkdir()
     monkeypatch.chdir(tmp_path / "[a]")
     assert put(Path("a.jsonl"), Message(b"1")) == []
@@ -114,14 +114,14 @@ def test_a_relative_path_in_a_folder_that_is_called_like_a_pattern_is_no_pattern
 
 @any_property
 @given(st.lists(st.binary(min_size=1).filter(lambda value: b"\n" not in value and value != b"\r")))
-def test_any_bytes_without_a_line_break_come_back_from_lines(tmp_path, written):
+def test_any_bytes_without_a_line_break_can_be_stored_in_lines(tmp_path, written):
     path = tmp_path / "any.jsonl"
     path.unlink(missing_ok=True)
     put(path, *map(Message, written))
     assert (values(path) if written else []) == written
 
 
-def test_a_line_is_a_message_and_knows_its_place(tmp_path):
+def test_a_line_is_a_message_whose_source_has_its_offset(tmp_path):
     path = tmp_path / "in.jsonl"
     path.write_bytes(b'{"n": 1}\n\n\r\n{"n": 2}\nlast')
     assert items(path) == [
@@ -148,7 +148,7 @@ def test_a_line_of_20_mb_is_one_message(tmp_path):
     assert values(path) == [b"a", long, b"b"]
 
 
-def test_bytes_that_are_no_text_pass_untouched(tmp_path):
+def test_lines_that_are_not_utf_8_are_unchanged(tmp_path):
     path = tmp_path / "in.jsonl"
     path.write_bytes(b"\xff\xfe\x00\nb\n")
     assert values(path) == [b"\xff\xfe\x00", b"b"]
@@ -157,16 +157,16 @@ def test_bytes_that_are_no_text_pass_untouched(tmp_path):
 def test_json_with_line_breaks_becomes_one_line_and_other_such_values_are_rejected(tmp_path):
     path = tmp_path / "out.jsonl"
     bad = [Message(b"a\nb"), Message(b""), Message(None)]
-    empty = "an empty value would be an empty line, which is no message; write to a .parquet file"
+    empty = "an empty value would be an empty line, which readers skip; write to a .parquet file"
     assert put(path, Message(b'{\n "n": 1.10\n}'), *bad) == [
-        (bad[0], "the value has a line break and is no JSON; write to a .parquet file"),
+        (bad[0], "the value has a line break and is not JSON; write to a .parquet file"),
         (bad[1], empty),
         (bad[2], empty),
     ]
     assert values(path) == [b'{  "n": 1.10 }']
 
 
-def test_a_record_that_looks_like_a_dead_letter_is_left_as_it_is(tmp_path):
+def test_a_record_that_is_similar_to_a_dead_letter_is_unchanged(tmp_path):
     path = tmp_path / "in.jsonl"
     lines = [b'{"payload":"x"}', b'{"payload_base64":"eA=="', b'{"payload":{}}']
     path.write_bytes(b"\n".join(lines))
@@ -185,7 +185,7 @@ def test_a_row_is_an_object_of_strings(tmp_path):
     ]
 
 
-def test_bad_rows_are_unreadable_and_the_others_go_on(tmp_path):
+def test_invalid_rows_are_unreadable_and_the_others_are_read(tmp_path):
     path = tmp_path / "in.csv"
     path.write_bytes(b"a,b\n1,2\n\xff,3\n4\n5,6\n")
     first, last, bytes_row, short_row = sorted(items(path), key=lambda item: isinstance(item, UnreadableError))
@@ -196,7 +196,7 @@ def test_bad_rows_are_unreadable_and_the_others_go_on(tmp_path):
         1,
     )
     assert (str(short_row), short_row.payload, short_row.offset) == (
-        f"row 3 of the file {path} has 1 fields, the header names 2; correct it and send the row again",
+        f"row 3 of the file {path} has 1 fields, but the header names 2; correct it and send the row again",
         b"4",
         2,
     )
@@ -205,22 +205,22 @@ def test_bad_rows_are_unreadable_and_the_others_go_on(tmp_path):
 def test_a_header_that_names_a_column_twice_is_refused(tmp_path):
     path = tmp_path / "in.csv"
     path.write_bytes(b"a,b,a\n1,2,3\n")
-    assert said(lambda: items(path)) == f"the file {path} names a column twice in its header a,b,a; rename one"
+    assert refused(lambda: items(path)) == f"the file {path} names a column twice in its header a,b,a; rename one"
 
 
-def test_rows_are_written_from_objects_and_new_columns_are_added_behind(tmp_path):
+def test_rows_are_written_from_objects_and_new_columns_are_added_at_the_end(tmp_path):
     path = tmp_path / "out.csv"
     put(path, Message(b'{"name": "Ann", "n": 1}'))
     rejected = put(path, Message(b'{"n": 2.5, "list": [1, "x"], "ok": true, "none": null}'), Message(b"[1]"))
     assert rejected == [
-        (Message(b"[1]"), "the value is no JSON object with fields, which make a row; write to a .jsonl file")
+        (Message(b"[1]"), "the value is not a JSON object with fields, which a row needs; write to a .jsonl file")
     ]
     assert path.read_text() == 'name,n,list,ok,none\nAnn,1,,,\n,2.5,"[1,""x""]",true,\n'
 
 
 @any_property
 @given(st.lists(st.dictionaries(st.sampled_from("abc"), st.text(st.characters(codec="utf-8")), min_size=3), min_size=1))
-def test_any_text_comes_back_from_csv(tmp_path, rows):
+def test_any_text_can_be_stored_in_csv(tmp_path, rows):
     path = tmp_path / "any.csv"
     path.unlink(missing_ok=True)
     assert put(path, *map(Message.of, rows)) == []
@@ -232,14 +232,14 @@ def test_any_text_comes_back_from_csv(tmp_path, rows):
 
 @any_property
 @given(st.lists(messages, min_size=1, max_size=5))
-def test_any_message_comes_back_from_parquet(tmp_path, written):
+def test_any_message_can_be_stored_in_parquet(tmp_path, written):
     path = tmp_path / "any.parquet"
     path.unlink(missing_ok=True)
     put(path, *written)
     assert items(path) == [m._replace(source=(str(path), 0, n)) for n, m in enumerate(written)]
 
 
-def test_another_table_is_an_object_per_row(tmp_path):
+def test_any_other_table_is_read_as_an_object_per_row(tmp_path):
     path = tmp_path / "in.parquet"
     day = pa.array([1], pa.date32())
     instant = pa.array([1], pa.timestamp("ns", "UTC"))
@@ -249,7 +249,7 @@ def test_another_table_is_an_object_per_row(tmp_path):
     ]
 
 
-def test_the_columns_of_messages_with_other_types_are_a_table_like_any_other(tmp_path):
+def test_a_table_with_the_columns_of_messages_but_other_types_is_read_as_objects(tmp_path):
     path = tmp_path / "in.parquet"
     pq.write_table(pa.table({"value": [[1]], "key": [2], "attributes": ["x"], "timestamp": [3]}), path)
     assert values(path) == [b'{"value":[1],"key":2,"attributes":"x","timestamp":3}']
@@ -259,9 +259,9 @@ def test_messages_are_not_appended_to_another_table(tmp_path):
     path = tmp_path / "in.parquet"
     pq.write_table(pa.table({"n": [1]}), path)
     before = path.read_bytes()
-    assert said(lambda: put(path, Message(b"a"))) == (
+    assert refused(lambda: put(path, Message(b"a"))) == (
         f"the file {path} has the columns n, not those of messages (value, key, attributes, timestamp), "
-        "so none can be appended; name another file"
+        "so messages can't be appended; name another file"
     )
     assert (path.read_bytes(), visible(tmp_path)) == (before, ["in.parquet"])
 
@@ -278,7 +278,7 @@ def test_a_large_parquet_file_is_read_in_small_batches(tmp_path):
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".jsonl.gz", ".parquet"])
 @pytest.mark.parametrize("name", ["dead", "dead-*"])
-def test_dead_letters_come_back_as_the_messages_they_stand_for(pipeline, tmp_path, name, suffix):
+def test_dead_letters_are_read_as_the_messages_they_represent(pipeline, tmp_path, name, suffix):
     path = f"{tmp_path}/{name}{suffix}"
     with pipeline() as p:
         made = p | beam.Create([LETTER, BYTES_LETTER]).with_output_types(DeadLetter)
@@ -288,7 +288,7 @@ def test_dead_letters_come_back_as_the_messages_they_stand_for(pipeline, tmp_pat
     assert sorted(map(DeadLetter.from_message, read)) == sorted([LETTER, BYTES_LETTER])
 
 
-def test_dead_letters_have_their_fields_as_columns(tmp_path):
+def test_parquet_stores_the_fields_of_dead_letters_as_columns(tmp_path):
     path = tmp_path / "dead.parquet"
     with beam.Pipeline("FnApiRunner") as p:
         _ = p | beam.Create([LETTER]).with_output_types(DeadLetter) | WriteToQueue(str(path))
@@ -297,7 +297,7 @@ def test_dead_letters_have_their_fields_as_columns(tmp_path):
     assert (table["payload"][0].as_py(), table["step"][0].as_py()) == (LETTER.payload, "Check")
 
 
-def test_dead_letters_have_their_fields_in_lines(tmp_path):
+def test_lines_store_the_fields_of_dead_letters(tmp_path):
     path = tmp_path / "dead.jsonl"
     with beam.Pipeline("FnApiRunner") as p:
         _ = p | beam.Create([BYTES_LETTER]).with_output_types(DeadLetter) | WriteToQueue(str(path))
@@ -306,34 +306,33 @@ def test_dead_letters_have_their_fields_in_lines(tmp_path):
     assert fields["attributes"] == [["lang", "en"], ["raw", {"base64": "/g=="}]]
 
 
-def test_a_dead_letter_that_comes_as_a_message_keeps_its_fields_in_lines(tmp_path):
+def test_lines_store_the_fields_of_a_dead_letter_that_is_a_message(tmp_path):
     path = tmp_path / "dead.jsonl"
     put(path, LETTER.as_message())
     assert orjson.loads(path.read_bytes())["error_message"] == "no\nway"
     assert items(path) == [LETTER.as_message()._replace(source=(str(path), 0, 0))]
 
 
-def test_dead_letters_join_a_parquet_file_of_messages_but_not_the_other_way_round(tmp_path):
+def test_dead_letters_can_be_appended_to_messages_in_parquet_but_messages_not_to_dead_letters(tmp_path):
     mixed, dead = tmp_path / "mixed.parquet", tmp_path / "dead.parquet"
     put(mixed, Message(b"a"))
     for path in (mixed, dead):
         with beam.Pipeline("FnApiRunner") as p:
             _ = p | beam.Create([LETTER]).with_output_types(DeadLetter) | WriteToQueue(str(path))
     assert [m._replace(source=None) for m in items(mixed)] == [Message(b"a"), LETTER.as_message()]
-    assert said(lambda: put(dead, Message(b"a"))) == (
-        f"the file {dead} holds dead letters; write other messages to a file of their own"
+    assert refused(lambda: put(dead, Message(b"a"))) == (
+        f"the file {dead} holds dead letters; write other messages to another file"
     )
 
 
-def test_dead_letters_do_not_go_into_csv(tmp_path):
+def test_csv_refuses_dead_letters(tmp_path):
     p = beam.Pipeline("FnApiRunner")
-    with pytest.raises(
-        ValueError, match=r"dead\.csv can't hold all of a dead letter; write them to \.jsonl or \.parquet$"
-    ):
+    sentence = r"dead\.csv can't hold all fields of a dead letter; write dead letters to \.jsonl or \.parquet$"
+    with pytest.raises(ValueError, match=sentence):
         _ = p | beam.Create([LETTER]).with_output_types(DeadLetter) | WriteToQueue(f"{tmp_path}/dead.csv")
 
 
-def test_unreadable_rows_reach_the_dead_letters_and_the_rest_of_the_file_its_consumers(pipeline, tmp_path):
+def test_unreadable_rows_become_dead_letters_and_the_other_rows_are_read(pipeline, tmp_path):
     path = tmp_path / "in.csv"
     path.write_bytes(b"a\n1\n\xff\n2\n")
     with pipeline() as p:
@@ -348,7 +347,7 @@ def test_unreadable_rows_reach_the_dead_letters_and_the_rest_of_the_file_its_con
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_a_plain_path_is_one_file_that_every_run_appends_to(pipeline, tmp_path, suffix):
+def test_every_run_appends_to_a_path_without_a_star(pipeline, tmp_path, suffix):
     path = tmp_path / "new" / "folder" / f"out{suffix}"
     for turn in range(3):
         with pipeline() as p:
@@ -359,7 +358,7 @@ def test_a_plain_path_is_one_file_that_every_run_appends_to(pipeline, tmp_path, 
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_a_star_gives_new_files_in_every_run(pipeline, tmp_path, suffix):
+def test_every_run_writes_new_files_to_a_path_with_a_star(pipeline, tmp_path, suffix):
     path = tmp_path / f"out-*{suffix}"
     for turn in range(2):
         with pipeline() as p:
@@ -370,13 +369,13 @@ def test_a_star_gives_new_files_in_every_run(pipeline, tmp_path, suffix):
 
 
 @pytest.mark.parametrize("name", ["out.jsonl", "out-*.csv"])
-def test_nothing_is_written_when_there_is_nothing_to_write(tmp_path, name):
+def test_a_run_without_messages_writes_no_file(tmp_path, name):
     with beam.Pipeline("FnApiRunner") as p:
         _ = p | beam.Create([]).with_output_types(Message) | WriteToQueue(f"{tmp_path}/{name}")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_failed_run_publishes_nothing_and_the_next_one_tidies_up_when_it_is_stale(tmp_path):
+def test_a_failed_run_publishes_nothing_and_its_files_are_removed_after_a_day(tmp_path):
     path = tmp_path / "out.jsonl"
     fails = lambda n: Message(b"%d" % (1 // (3 - n)))  # noqa: E731
     with pytest.raises(ZeroDivisionError), beam.Pipeline("FnApiRunner") as p:
@@ -390,7 +389,7 @@ def test_a_failed_run_publishes_nothing_and_the_next_one_tidies_up_when_it_is_st
     assert sorted(set(temporaries(tmp_path)) & set(ages)) == [".other.jsonl.R-2.abc.tmp", ".out.jsonl.R-1.abc.tmp"]
 
 
-def test_appending_keeps_a_last_line_that_was_not_ended(tmp_path):
+def test_appending_keeps_a_last_line_without_a_line_break(tmp_path):
     plain, zipped = tmp_path / "out.jsonl", tmp_path / "out.jsonl.gz"
     plain.write_bytes(b"a")
     zipped.write_bytes(gzip.compress(b"a"))
@@ -399,7 +398,7 @@ def test_appending_keeps_a_last_line_that_was_not_ended(tmp_path):
         assert values(path) == [b"a", b"b"]
 
 
-def test_appending_goes_through_a_link_and_keeps_the_mode(tmp_path):
+def test_appending_follows_a_link_and_keeps_the_mode(tmp_path):
     path, link = tmp_path / "real.jsonl", tmp_path / "link.jsonl"
     path.write_bytes(b"a\n")
     path.chmod(0o640)
@@ -426,12 +425,12 @@ def test_a_repeated_publication_changes_nothing(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", ["out.jsonl", "out.parquet", "out-*.csv"])
-def test_a_publication_repeated_after_a_job_was_set_back_changes_nothing(tmp_path, name):
+def test_a_publication_repeated_after_a_restart_from_a_checkpoint_changes_nothing(tmp_path, name):
     target = open_queue(f"{tmp_path}/{name}").target()
     shard = target.shard("RUN", Message)
     shard.write([Message.of({"n": 1})])
     shards = [shard.close()]
-    empty(target.publish(shards, "RUN"))
+    truncate(target.publish(shards, "RUN"))
     assert target.publish(shards, "RUN") == []
     assert [int(m.json()["n"]) for m in items(tmp_path / name)] == [1]
 
@@ -443,9 +442,9 @@ def test_a_lost_temporary_file_fails_the_run(tmp_path, name):
     shard.write([Message.of({"n": 1})])
     done = shard.close()
     Path(done.path).unlink()
-    assert said(lambda: target.publish([done], "RUN")) == (
-        f"the file {tmp_path}/{name} can't be written: its temporary file {done.path} is gone; all workers must see "
-        "one folder, and nobody may remove files from it while a run goes on"
+    assert refused(lambda: target.publish([done], "RUN")) == (
+        f"the file {tmp_path}/{name} can't be written: its temporary file {done.path} is missing; all workers "
+        "must share the folder, and its files must not be removed during a run"
     )
 
 
@@ -470,7 +469,7 @@ def test_an_endless_stream_is_published_window_by_window(prism_endpoint, tmp_pat
     assert len(visible(tmp_path)) == (3 if "*" in name else 1)
 
 
-def test_a_relative_path_is_written_where_the_pipeline_was_made(tmp_path, monkeypatch):
+def test_a_relative_path_is_relative_to_the_folder_where_the_pipeline_is_built(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     p = beam.Pipeline("FnApiRunner")
     for name in ("plain.jsonl", "new/out-*.jsonl"):
@@ -493,11 +492,11 @@ def test_an_endless_stream_needs_windows(tmp_path):
     p = beam.Pipeline("FnApiRunner")
     endless = p | beam.Create([Message(b"a")])
     endless.is_bounded = False
-    with pytest.raises(ValueError, match=r"put beam\.WindowInto\(beam\.window\.FixedWindows\(60\)\) before"):
+    with pytest.raises(ValueError, match=r"apply beam\.WindowInto\(beam\.window\.FixedWindows\(60\)\) first"):
         _ = endless | WriteToQueue(f"{tmp_path}/out.jsonl")
 
 
-def test_hidden_files_and_folders_are_not_part_of_a_pattern(tmp_path):
+def test_patterns_match_neither_hidden_files_nor_folders(tmp_path):
     (tmp_path / "a.jsonl").write_bytes(b"a\n")
     (tmp_path / ".b.jsonl").write_bytes(b"b\n")
     (tmp_path / "c.jsonl").mkdir()
@@ -506,14 +505,14 @@ def test_hidden_files_and_folders_are_not_part_of_a_pattern(tmp_path):
     assert values(f"{tmp_path}/**/*.jsonl") == [b"a", b"d"]
 
 
-def test_a_file_whose_name_looks_like_a_pattern_is_meant_itself(tmp_path):
+def test_the_name_of_an_existing_file_is_not_a_pattern(tmp_path):
     (tmp_path / "a[1].jsonl").write_bytes(b"itself\n")
     (tmp_path / "a1.jsonl").write_bytes(b"other\n")
     assert values(tmp_path / "a[1].jsonl") == [b"itself"]
 
 
 class Shelf(LocalFileSystem):
-    """A file system of Beam's that the operating system does not know: shelf://name is a folder."""
+    """A file system that only Beam knows: shelf://name is a folder."""
 
     folder = ""
 
@@ -545,7 +544,7 @@ class Shelf(LocalFileSystem):
 
 
 def on_the_shelf(name):
-    """The queue of a path that the operating system does not know."""
+    """The queue for a path that only Beam knows."""
     path = f"shelf://{name}"
     return FileQueue(QueueUri(path, "shelf", "", path, {}))
 
@@ -623,7 +622,7 @@ def test_a_run_killed_before_it_publishes_shows_nothing_and_the_next_is_complete
     assert sorted(map(int, values(target))) == list(range(20_000))
 
 
-# --- what is wrong, in one sentence
+# --- error messages
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -633,29 +632,29 @@ def test_an_empty_file_has_no_messages(tmp_path, suffix):
     assert items(path) == []
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path):
-    assert said(lambda: items(tmp_path / "in.jsonl")) == (
+def test_a_missing_file_is_named(tmp_path):
+    assert refused(lambda: items(tmp_path / "in.jsonl")) == (
         f"there is no file {tmp_path}/in.jsonl; check the path, or leave this queue out of the run"
     )
-    assert said(lambda: items(tmp_path / "*.csv")) == (
+    assert refused(lambda: items(tmp_path / "*.csv")) == (
         f"no file matches {tmp_path}/*.csv; check the path, or leave this queue out of the run"
     )
 
 
-def test_a_folder_where_a_file_should_be_is_named(tmp_path):
+def test_a_folder_in_place_of_a_file_is_named(tmp_path):
     path = tmp_path / "in.jsonl"
     path.mkdir()
-    assert said(lambda: items(path)) == f"the file {path} can't be read: {path} is a folder; name another path"
-    assert said(lambda: put(path, Message(b"a"))) == (
+    assert refused(lambda: items(path)) == f"the file {path} can't be read: {path} is a folder; name another path"
+    assert refused(lambda: put(path, Message(b"a"))) == (
         f"the file {path} can't be written: {path} is a folder; name another path"
     )
 
 
-def test_a_file_where_a_folder_should_be_is_named(tmp_path):
+def test_a_file_in_place_of_a_folder_is_named(tmp_path):
     (tmp_path / "data").write_bytes(b"")
     path = tmp_path / "data" / "out.jsonl"
-    assert said(lambda: put(path, Message(b"a"))) == (
-        f"the file {path} can't be written: {tmp_path}/data is no folder; name another path"
+    assert refused(lambda: put(path, Message(b"a"))) == (
+        f"the file {path} can't be written: {tmp_path}/data is not a folder; name another path"
     )
 
 
@@ -663,8 +662,8 @@ def test_a_truncated_parquet_file_is_unreadable(tmp_path):
     path = tmp_path / "in.parquet"
     put(path, *(Message(os.urandom(100)) for _ in range(1000)))
     path.write_bytes(path.read_bytes()[:50_000])
-    assert said(lambda: items(path)).startswith(
-        f"the file {path} is no complete Parquet file: Parquet magic bytes not found"
+    assert refused(lambda: items(path)).startswith(
+        f"the file {path} is not a complete Parquet file: Parquet magic bytes not found"
     )
     with beam.Pipeline("FnApiRunner") as p:
         with ErrorHandler(DeadLetters() | WriteToQueue(f"{tmp_path}/dead.jsonl")) as dead:
@@ -674,15 +673,15 @@ def test_a_truncated_parquet_file_is_unreadable(tmp_path):
     assert (letter.payload, letter.source) == (b"", f"{path}/0/0")
 
 
-def test_a_truncated_gzip_file_gives_what_is_there_and_says_so(tmp_path):
+def test_a_truncated_gzip_file_is_read_up_to_the_damage_and_named(tmp_path):
     path = tmp_path / "in.jsonl.gz"
     path.write_bytes(gzip.compress(b"".join(b"%d\n" % n**9 for n in range(30_000)))[:-20])
     queue = open_queue(str(path))
     batches = queue.read(queue.splits()[0])
     assert next(batches)[0].value == b"0"
-    assert said(lambda: list(batches)) == (
-        f"the file {path} is no complete gzip file: Compressed file ended before the end-of-stream marker was reached; "
-        "write it again"
+    assert refused(lambda: list(batches)) == (
+        f"the file {path} is not a complete gzip file: Compressed file ended before the end-of-stream marker was "
+        "reached; write it again"
     )
 
 
@@ -702,7 +701,7 @@ def test_missing_permissions_are_named():
 
 def test_an_output_that_cannot_be_written_is_refused_before_the_work_starts(tmp_path):
     (tmp_path / "data").write_bytes(b"")
-    with pytest.raises(QueueError, match=r"data is no folder; name another path$"):
+    with pytest.raises(QueueError, match=r"data is not a folder; name another path$"):
         _ = beam.Pipeline("FnApiRunner") | beam.Create([b"a"]) | WriteToQueue(f"{tmp_path}/data/out.jsonl")
 
 
@@ -711,17 +710,17 @@ def test_an_output_that_cannot_be_written_is_refused_before_the_work_starts(tmp_
     [
         (
             "/data/*/out.jsonl",
-            "can't write to /data/*/out.jsonl: one * in the file's name may stand for a run, nothing else",
+            "can't write to /data/*/out.jsonl: only one * is allowed, in the file's name, where it means the run",
         ),
-        ("/data/out-*-*.jsonl", "can't write to /data/out-*-*.jsonl: one * in the file's name may stand for a run"),
+        ("/data/out-*-*.jsonl", "can't write to /data/out-*-*.jsonl: only one * is allowed"),
         (
             "gs://bucket/a/out.jsonl.gz",
-            "can't append to gs://bucket/a/out.jsonl.gz: such a store has no locks, so that two runs could lose "
+            "can't append to gs://bucket/a/out.jsonl.gz: such a store has no locks, so two runs could overwrite "
             "each other's messages; write new files with a * in the name, gs://bucket/a/out-*.jsonl.gz",
         ),
     ],
 )
 def test_a_path_that_can_only_be_read_is_refused_for_writing(path, sentence):
-    with pytest.raises(ValueError) as refused:
+    with pytest.raises(ValueError) as error:
         open_queue(path).write_transform()
-    assert str(refused.value).startswith(sentence)
+    assert str(error.value).startswith(sentence)

@@ -1,8 +1,8 @@
-"""The contract of a work source, for ours and for anyone's.
+"""The interface of a work source, tested with the built-in sources or with your own:
 
     pytest --work-queue-source http://host:port/api/v1/items
 
-The source must list at least one item, and none may come or go meanwhile.
+Your source must list at least one item, and its items must not change during the tests.
 """
 
 import subprocess
@@ -30,7 +30,7 @@ AWKWARD = ["a.mp4", "with space.mp4", "ünï.mp4", "100%25.mp4", "what?#&.mp4"]
 
 @contextmanager
 def serving(source: Source) -> Iterator[str]:
-    """On a free port."""
+    """Serves the source on a free port; yields its URL."""
     one = server(source)
     threading.Thread(target=one.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{one.server_port}/api/v1/items"
@@ -39,7 +39,7 @@ def serving(source: Source) -> Iterator[str]:
 
 
 def folder(tmp_path: Path) -> Source:
-    """Files whose names try the encoding."""
+    """Files whose names need percent-encoding."""
     for size, name in enumerate(AWKWARD):
         (tmp_path / name).write_bytes(b"x" * size)
     (tmp_path / "notes.txt").touch()
@@ -47,7 +47,7 @@ def folder(tmp_path: Path) -> Source:
 
 
 def queue(tmp_path: Path) -> Source:
-    """Messages of all kinds."""
+    """Messages with JSON, text and bytes."""
     uri = f"sqlite://{tmp_path}/queues.db?topic=orders"
     writer = open_queue(uri).writer()
     writer.write([Message(b'{"order": 1}'), Message(b"plain text"), Message(b"\xff\xfe"), Message(b"[1, 2]")])
@@ -58,7 +58,7 @@ def queue(tmp_path: Path) -> Source:
 
 @pytest.fixture(params=[folder, queue])
 def source(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """The source under test: the given one, or each of ours."""
+    """The source under test: the given one, or each built-in one."""
     given = request.config.getoption("--work-queue-source")
     if given:
         if request.param is not folder:
@@ -70,17 +70,17 @@ def source(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 
 
 def on_fnapi() -> beam.Pipeline:
-    """In this process."""
+    """A pipeline that runs in this process."""
     return beam.Pipeline("FnApiRunner")
 
 
 def names(source: str) -> list[str]:
-    """As listed."""
+    """The names that the source lists."""
     return httpx.get(source).json()["items"]
 
 
 def item(source: str, name: str) -> httpx.Response:
-    """As anyone asks for it."""
+    """The response for an item."""
     return httpx.get(f"{source}/{quote(name, safe='')}")
 
 
@@ -95,7 +95,7 @@ def test_the_list_is_an_item_list_of_distinct_names(source: str) -> None:
     assert len(set(listed["items"])) == len(listed["items"])
 
 
-def test_every_listed_item_can_be_had_by_its_name_percent_encoded(source: str) -> None:
+def test_every_listed_item_is_found_by_its_percent_encoded_name(source: str) -> None:
     for name in names(source):
         answer = item(source, name)
         assert answer.status_code == 200
@@ -104,7 +104,7 @@ def test_every_listed_item_can_be_had_by_its_name_percent_encoded(source: str) -
         assert "data" in answer.json()
 
 
-def test_asking_changes_nothing(source: str) -> None:
+def test_a_request_changes_nothing(source: str) -> None:
     first = {name: item(source, name).json() for name in names(source)}
     assert {name: item(source, name).json() for name in names(source)} == first
 
@@ -113,7 +113,7 @@ def test_an_unknown_item_is_not_found(source: str) -> None:
     assert item(source, "no such item 8f14e45f").status_code == 404
 
 
-def test_many_may_ask_at_once(source: str) -> None:
+def test_concurrent_requests_succeed(source: str) -> None:
     listed = names(source)
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda name: item(source, name).status_code, listed * 4))
@@ -144,7 +144,7 @@ def test_a_queue_offers_json_text_and_bytes(tmp_path: Path) -> None:
 
 
 class Odd(Source):
-    """Lists what it was told to."""
+    """Lists the given names, and has none of the items."""
 
     def __init__(self, listed: Any) -> None:
         self._listed = listed
@@ -156,28 +156,28 @@ class Odd(Source):
         raise KeyError(name)
 
 
-def test_a_source_that_breaks_the_contract_fails_the_tests_that_anyone_can_point_at_it() -> None:
+def test_these_tests_fail_for_a_source_with_another_interface() -> None:
     with serving(Odd(["gone", "gone"])) as url:
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--work-queue-source", url]
         ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert ran.returncode == 1
-    assert "4 failed, 2 passed" in ran.stdout  # It answers the same every time, and 404 to what it does not have.
+    assert "4 failed, 2 passed" in ran.stdout  # It returns the same every time, and 404 for unknown items.
 
 
 @pytest.mark.parametrize("listed", [[1], None, "abc"])
-def test_what_is_no_work_source_is_named(listed: Any) -> None:
-    with serving(Odd(listed)) as url, pytest.raises(QueueError, match=r"answered no list of items; its contract is"):
+def test_a_response_that_is_not_a_list_of_items_is_named(listed: Any) -> None:
+    with serving(Odd(listed)) as url, pytest.raises(QueueError, match=r"did not return a list of items: \{"):
         open_queue(url).splits()
 
 
-def test_an_item_that_is_listed_but_gone_is_a_dead_letter() -> None:
+def test_an_item_that_is_listed_but_missing_is_a_dead_letter() -> None:
     with serving(Odd(["gone"])) as url:
         read = ReadFromQueue(url)
         run = Run(on_fnapi, lambda p, dead: {"items": p | read.with_error_handler(dead)})
     assert run["items"] == []
     (letter,) = run.dead
     assert letter.payload == b"gone"
-    assert letter.error_message.endswith("lists the item 'gone' but gives no data for it")
+    assert letter.error_message.endswith("lists the item 'gone' but returns no data for it")
 
 
 def test_an_unreachable_source_is_named_within_seconds() -> None:
@@ -188,7 +188,8 @@ def test_an_unreachable_source_is_named_within_seconds() -> None:
 
 
 def test_a_wrong_path_is_named(tmp_path: Path) -> None:
-    with serving(folder(tmp_path)) as url, pytest.raises(QueueError, match=r"/api/v2/items answered 404; is the path"):
+    sentence = r"/api/v2/items returned status 404; check the path"
+    with serving(folder(tmp_path)) as url, pytest.raises(QueueError, match=sentence):
         open_queue(url.replace("v1", "v2")).splits()
 
 

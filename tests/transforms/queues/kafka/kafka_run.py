@@ -1,4 +1,4 @@
-"""A bounded run to be killed: python -m tests.transforms.queues.kafka.kafka_run FORM SOURCE EVEN ODD."""
+"""A bounded run, which tests kill: python -m tests.transforms.queues.kafka.kafka_run FORM SOURCE EVEN ODD."""
 
 import logging
 import sys
@@ -10,34 +10,34 @@ import apache_beam as beam
 from beam_patterns.transforms import Filter, Splitter
 from beam_patterns.transforms.queues import CommitOffsets, Message, ReadFromQueue, WriteToQueue
 
-#: A child process takes its time, so that a kill can fall anywhere.
+#: A child process works slowly, so that it can be killed at any step.
 SLOW = __name__ == "__main__"
 
 
 def wanted(order: dict[str, int]) -> bool:
-    """All but every tenth."""
+    """Whether the number is not a multiple of ten."""
     if SLOW:
         time.sleep(0.0005)
     return order["number"] % 10 != 0
 
 
 def is_even(order: dict[str, int]) -> bool:
-    """Of the even numbers."""
+    """Whether the number is even."""
     return order["number"] % 2 == 0
 
 
 def by_remainder(message: Message) -> tuple[int, Message]:
-    """In seven groups."""
+    """The message with the remainder of its number modulo 7 as key."""
     return message.json()["number"] % 7, message
 
 
 def members(group: tuple[int, Iterable[Message]]) -> Iterable[Message]:
-    """A group taken apart."""
+    """The messages of a group."""
     return group[1]
 
 
 class Grouped(beam.PTransform):
-    """What follows is a stage that begins when all has been read."""
+    """Downstream steps are in a stage that begins when everything has been read."""
 
     def expand(self, messages: beam.PCollection) -> beam.PCollection:
         groups = messages | "Key" >> beam.Map(by_remainder).with_output_types(tuple[int, Message]) | beam.GroupByKey()
@@ -45,7 +45,7 @@ class Grouped(beam.PTransform):
 
 
 def run(form: str, source: str, even: str, odd: str) -> None:
-    """Filter and split, then commit."""
+    """Filters, splits, writes and then commits."""
     with beam.Pipeline("FnApiRunner") as p:
         orders = p | ReadFromQueue(source)
         taken = orders | Grouped() if form == "grouped" else orders

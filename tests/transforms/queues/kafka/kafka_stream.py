@@ -1,4 +1,4 @@
-"""A run without end, to be killed: python -m tests.transforms.queues.kafka.kafka_stream SOURCE TARGET ENDPOINT."""
+"""An endless run, which tests kill: python -m tests.transforms.queues.kafka.kafka_stream SOURCE TARGET ENDPOINT."""
 
 import logging
 import sys
@@ -13,28 +13,28 @@ from beam_patterns.transforms.queues import CommitOffsets, Message, ReadFromQueu
 
 
 def wanted(order: dict[str, int]) -> bool:
-    """All but every tenth."""
+    """Whether the number is not a multiple of ten."""
     return order["number"] % 10 != 0
 
 
 def at_own_time(message: Message) -> TimestampedValue:
-    """The record's own time."""
+    """The message with its own time as the element's timestamp."""
     return TimestampedValue(message, message.timestamp)
 
 
 def described(count: int, window: object = beam.DoFn.WindowParam) -> Message:
-    """A window's start and count."""
+    """A message with a window's start and count."""
     return Message.of({"window": int(window.start), "count": count})  # type: ignore[attr-defined]
 
 
 def passing(p: beam.Pipeline, source: str, target: str) -> None:
-    """Filters."""
+    """Filters messages from the source to the target."""
     orders = p | ReadFromQueue(source)
     _ = orders | Filter(wanted).with_view(Message.json) | WriteToQueue(target) | CommitOffsets(orders)
 
 
 def counting(p: beam.Pipeline, source: str, target: str) -> None:
-    """Counts by windows of 10 s of the records' time."""
+    """Counts messages in windows of 10 s of their time."""
     orders = p | ReadFromQueue(source)
     windowed = orders | "Time" >> beam.Map(at_own_time) | "Windows" >> beam.WindowInto(FixedWindows(10))
     counts = windowed | "Count" >> beam.CombineGlobally(beam.combiners.CountCombineFn()).without_defaults()
@@ -42,7 +42,7 @@ def counting(p: beam.Pipeline, source: str, target: str) -> None:
 
 
 def on_prism(endpoint: str) -> Callable[[], beam.Pipeline]:
-    """Makes streaming pipelines."""
+    """A function that makes streaming pipelines."""
     flags = ["--runner=PortableRunner", f"--job_endpoint={endpoint}", "--environment_type=LOOPBACK", "--streaming"]
     return lambda: beam.Pipeline(options=PipelineOptions(flags))
 

@@ -19,7 +19,7 @@ from tests.transforms.queues.kafka import kafka_run
 
 pytestmark = pytest.mark.integration
 
-#: Whole seconds. Old records would not do: the broker deletes them by its retention.
+#: Whole seconds. The broker's retention would delete records with an old time.
 NOW = int(time.time())
 
 
@@ -33,7 +33,7 @@ def client(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
 
 
 def publish(uri: str, messages: list[Message]) -> list[tuple[Message, str]]:
-    """Writes; what was rejected comes back with the reason."""
+    """Writes messages and returns those that were rejected, with the reason."""
     writer = open_queue(uri).writer()
     writer.write(messages)
     rejected = [(message, str(error)) for message, error in writer.flush()]
@@ -42,29 +42,29 @@ def publish(uri: str, messages: list[Message]) -> list[tuple[Message, str]]:
 
 
 def pending(uri: str) -> list[Message]:
-    """What the group still has to read."""
+    """The messages that the group has not read."""
     queue = open_queue(uri)
     return [message for split in queue.splits() for batch in queue.read(split) for message in batch]
 
 
 def everything(kafka: Cluster, topic: str) -> list[Message]:
-    """All of a topic."""
+    """All messages of a topic."""
     return pending(kafka.uri(topic, group=f"all-{uuid.uuid4().hex}"))
 
 
 def written(kafka: Cluster, topic: str) -> int:
-    """How many offsets a topic has."""
+    """Number of offsets of a topic."""
     return sum(split.stop for split in open_queue(kafka.uri(topic, group="count")).splits())
 
 
 def settle(uri: str) -> None:
-    """Commits the end of everything."""
+    """Commits the end of each partition."""
     queue = open_queue(uri)
     queue.commit([Position(split.partition, split.stop) for split in queue.splits()])
 
 
 def orders(numbers: range) -> list[Message]:
-    """Orders, every third without a key, every fourth with headers."""
+    """Orders; every third has no key, and every fourth has headers."""
     return [
         Message(
             b'{"number": %d,   "padding": "%032x"}' % (n, n * 2654435761),
@@ -77,13 +77,13 @@ def orders(numbers: range) -> list[Message]:
 
 
 def bare(messages: list[Message]) -> list[tuple[object, ...]]:
-    """Value, key, headers and time, without the id that writing adds, in an order of their own."""
+    """Value, key, headers and time without the id that writing adds, sorted."""
     rows = [(m.value, m.key, tuple(a for a in m.attributes if a[0] != "message_id"), m.timestamp) for m in messages]
     return sorted(rows, key=repr)
 
 
 @pytest.mark.parametrize("compression", ["lz4", "zstd"])
-def test_100_000_records_are_filtered_and_split_and_stay_what_they_are(kafka: Cluster, compression: str) -> None:
+def test_100_000_records_are_filtered_and_split_unchanged(kafka: Cluster, compression: str) -> None:
     source, even, odd = kafka.topic(4), kafka.topic(4), kafka.topic(2)
     messages = orders(range(100_000))
     assert publish(kafka.uri(source, compression=compression), messages) == []
@@ -97,7 +97,7 @@ def test_100_000_records_are_filtered_and_split_and_stay_what_they_are(kafka: Cl
     assert pending(kafka.uri(source, group="flow")) == []
 
 
-def test_values_keys_and_headers_come_back_byte_for_byte(kafka: Cluster) -> None:
+def test_values_keys_and_headers_are_stored_byte_for_byte(kafka: Cluster) -> None:
     topic = kafka.topic()
     messages = [
         Message(b"", b"empty", (), NOW),
@@ -135,7 +135,7 @@ def test_a_group_reads_every_record_once_and_its_position_never_moves_backward(k
     assert len(pending(kafka.uri(topic, group="another"))) == 40
 
 
-def test_a_group_without_a_position_starts_where_the_uri_says(kafka: Cluster) -> None:
+def test_the_uri_tells_where_a_group_without_a_position_starts(kafka: Cluster) -> None:
     topic = kafka.topic()
     publish(kafka.uri(topic), [Message(b"old", timestamp=NOW), Message(b"new", timestamp=NOW + 10)])
     assert [m.value for m in pending(kafka.uri(topic, group="a", start="earliest"))] == [b"old", b"new"]
@@ -146,7 +146,7 @@ def test_a_group_without_a_position_starts_where_the_uri_says(kafka: Cluster) ->
     assert pending(kafka.uri(topic, group="d", start=future)) == []
 
 
-def test_partitions_are_read_one_after_the_other_also_when_more_is_written_meanwhile(kafka: Cluster) -> None:
+def test_partitions_are_read_up_to_their_splits_while_more_is_written(kafka: Cluster) -> None:
     topic = kafka.topic(3)
     publish(kafka.uri(topic), orders(range(900)))
     queue = open_queue(kafka.uri(topic, group="g"))
@@ -169,13 +169,13 @@ def test_several_topics_are_read_as_one_queue(kafka: Cluster) -> None:
     assert pending(uri) == []
 
 
-def test_a_read_ends_although_the_last_offsets_hold_no_records(kafka: Cluster) -> None:
+def test_a_read_ends_if_the_last_offsets_hold_no_records(kafka: Cluster) -> None:
     from kafka import KafkaProducer
 
     topic = kafka.topic()
     producer = KafkaProducer(bootstrap_servers=kafka.servers, transactional_id=topic)
     producer.init_transactions()
-    for values, end in ([b"a", b"b"], producer.commit_transaction), ([b"never", b"said"], producer.abort_transaction):
+    for values, end in ([b"a", b"b"], producer.commit_transaction), ([b"never", b"read"], producer.abort_transaction):
         producer.begin_transaction()
         for value in values:
             producer.send(topic, value)
@@ -185,7 +185,7 @@ def test_a_read_ends_although_the_last_offsets_hold_no_records(kafka: Cluster) -
     assert open_queue(uri).splits() == [(f"{topic}/0", 0, 6)]
     assert [m.value for m in pending(uri)] == [b"a", b"b"]
 
-    producer.begin_transaction()  # What is still open comes with the next run.
+    producer.begin_transaction()  # Records of an open transaction are read by a later run.
     producer.send(topic, b"open")
     producer.flush()
     assert [m.value for m in pending(uri)] == [b"a", b"b"]
@@ -201,7 +201,7 @@ def test_a_compacted_topic_is_read_across_its_gaps(kafka: Cluster) -> None:
     uri = kafka.uri(topic)
 
     def compacted() -> bool:
-        publish(uri, [Message(b"v", b"other")])  # A segment is only rolled, and then cleaned, by a further record.
+        publish(uri, [Message(b"v", b"other")])  # Only another record makes the broker roll and clean a segment.
         return [m.value for m in everything(kafka, topic) if m.key == b"k"] == [b"19"]
 
     publish(uri, [Message(b"%d" % n, b"k") for n in range(20)])
@@ -209,16 +209,16 @@ def test_a_compacted_topic_is_read_across_its_gaps(kafka: Cluster) -> None:
     assert everything(kafka, topic)[0].source == (topic, 0, 19)
 
 
-def test_what_the_broker_refuses_comes_back_and_the_rest_is_written(kafka: Cluster) -> None:
+def test_a_message_that_the_broker_rejects_is_returned_and_the_others_are_written(kafka: Cluster) -> None:
     topic = kafka.topic(**{"max.message.bytes": "20000"})
     large = Message(os.urandom(30_000), b"large")
     ((rejected, reason),) = publish(kafka.uri(topic), [*orders(range(100)), large, *orders(range(100, 200))])
     assert rejected == large
-    assert re.search(rf"topic '{topic}' refuses the message: .*(MSG_SIZE_TOO_LARGE|MessageSizeTooLarge)", reason)
+    assert re.search(rf"topic '{topic}' rejects the message: .*(MSG_SIZE_TOO_LARGE|MessageSizeTooLarge)", reason)
     assert bare(everything(kafka, topic)) == bare(orders(range(200)))
 
 
-def test_ids_are_given_on_the_way_and_come_back_with_what_is_refused(kafka: Cluster) -> None:
+def test_written_and_rejected_messages_have_ids(kafka: Cluster) -> None:
     topic = kafka.topic(**{"max.message.bytes": "20000"})
     read = [Message(b"%d" % n, source=("orders", 3, n)) for n in range(10)]
     read[4] = read[4]._replace(value=os.urandom(30_000))
@@ -231,7 +231,7 @@ def test_ids_are_given_on_the_way_and_come_back_with_what_is_refused(kafka: Clus
     assert {(m.value, m.attributes) for m in everything(kafka, topic)} == {(m.value, m.attributes) for m in with_ids}
 
 
-def test_one_write_may_be_larger_than_what_a_client_keeps_on_its_way(kafka: Cluster) -> None:
+def test_one_write_may_exceed_the_buffer_of_a_client(kafka: Cluster) -> None:
     topic = kafka.topic()
     many = [Message(b"%d" % n, source=("orders", 3, n)) for n in range(120_000)]
     writer = open_queue(kafka.uri(topic)).writer()
@@ -241,7 +241,7 @@ def test_one_write_may_be_larger_than_what_a_client_keeps_on_its_way(kafka: Clus
     assert [m.attributes for m in everything(kafka, topic)] == [m.with_id().attributes for m in many]
 
 
-def test_a_record_without_key_does_not_fit_a_compacted_topic_but_its_neighbours_do(kafka: Cluster) -> None:
+def test_a_record_without_key_is_rejected_alone_by_a_compacted_topic(kafka: Cluster) -> None:
     topic = kafka.topic(**{"cleanup.policy": "compact"})
     keyless = Message(b"no key")
     ((rejected, _),) = publish(kafka.uri(topic), [Message(b"a", b"a"), keyless, Message(b"b", b"b")])
@@ -252,7 +252,7 @@ def test_a_record_without_key_does_not_fit_a_compacted_topic_but_its_neighbours_
 @pytest.mark.timeout(10)
 @pytest.mark.parametrize("host", ["127.0.0.1", "no-such-host.invalid"])
 @pytest.mark.parametrize("use", [lambda q: q.splits(), lambda q: q.writer()], ids=["read", "write"])
-def test_a_server_that_is_not_there_is_named_within_seconds(host: str, use: Callable[[Queue], object]) -> None:
+def test_an_unreachable_server_is_named_within_seconds(host: str, use: Callable[[Queue], object]) -> None:
     uri = f"kafka://{host}:{free_port()}/orders?group=g"
     why = "the connection is refused" if host == "127.0.0.1" else "the host name does not resolve"
     with pytest.raises(QueueError, match=rf"no answer from Kafka \({host}:\d+: {why}.* the queue {re.escape(uri)}"):
@@ -265,42 +265,43 @@ def test_a_missing_topic_is_named_and_not_created(kafka: Cluster, use: Callable[
     topic = kafka.topic()
     uri = kafka.uri(f"{topic}s", group="g")
     for _ in range(2):  # The second time it is still missing.
-        with pytest.raises(QueueError, match=rf"Kafka at {kafka.servers} has no topic '{topic}s'.*is it '{topic}'"):
+        sentence = rf"Kafka at {kafka.servers} has no topic '{topic}s'.*did you mean '{topic}'"
+        with pytest.raises(QueueError, match=sentence):
             use(open_queue(uri))
 
 
 @pytest.mark.timeout(10)
-def test_something_that_is_no_kafka_is_named_within_seconds() -> None:
+def test_a_server_that_does_not_answer_is_named_within_seconds() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         uri = f"kafka://127.0.0.1:{server.getsockname()[1]}/orders?group=g"
-        with pytest.raises(QueueError, match="something listens there, but gives no answer"):
+        with pytest.raises(QueueError, match="something listens on this port, but does not answer"):
             open_queue(uri).splits()
 
 
-class _Nonsense(socketserver.BaseRequestHandler):
-    """What a web server says to somebody who does not speak HTTP."""
+class _WebServer(socketserver.BaseRequestHandler):
+    """Answers like a web server that receives something else than HTTP."""
 
     def handle(self) -> None:
         self.request.sendall(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
 
 
 @pytest.mark.timeout(60)
-def test_something_that_answers_nonsense_is_named_within_seconds() -> None:
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Nonsense) as server:
+def test_a_server_with_another_protocol_is_named_within_seconds() -> None:
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _WebServer) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         uri = f"kafka://127.0.0.1:{server.server_address[1]}/orders?group=g"
-        sentence = rf"something listens there, but gives no answer that fits the settings.*the queue {re.escape(uri)}"
+        sentence = rf"listens on this port, but does not answer as the settings require.*the queue {re.escape(uri)}"
         with pytest.raises(QueueError, match=sentence):
             open_queue(uri).splits()
         server.shutdown()
 
 
-def test_a_topic_created_anew_is_not_mistaken_for_one_that_was_read(kafka: Cluster) -> None:
+def test_a_topic_that_was_created_again_is_detected(kafka: Cluster) -> None:
     topic = kafka.topic()
     uri = kafka.uri(topic, group="g")
     publish(uri, orders(range(5)))
     open_queue(uri).commit([Position(f"{topic}/0", 9)])
-    with pytest.raises(QueueError, match=f"group 'g' stands at offset 9 of {topic}/0, behind its end 5"):
+    with pytest.raises(QueueError, match=f"group 'g' has committed offset 9 of {topic}/0, which ends at 5"):
         open_queue(uri).splits()
 
 
@@ -315,8 +316,8 @@ def test_kafkas_own_consumer_reads_what_we_wrote(kafka: Cluster) -> None:
     shown = ["print.key=true", "print.headers=true", "null.literal=NULL"]
     properties = [part for name in shown for part in ("--formatter-property", name)]
     arguments = ["--bootstrap-server", kafka.servers, "--topic", topic, "--from-beginning", "--max-messages", "3"]
-    said = tool("org.apache.kafka.tools.consumer.ConsoleConsumer", *arguments, *properties)
-    assert said.splitlines() == [b"h:1,g:2\tk1\tv1", b"NO_HEADERS\tk2\tNULL", b"NO_HEADERS\tNULL\tv3"]
+    output = tool("org.apache.kafka.tools.consumer.ConsoleConsumer", *arguments, *properties)
+    assert output.splitlines() == [b"h:1,g:2\tk1\tv1", b"NO_HEADERS\tk2\tNULL", b"NO_HEADERS\tNULL\tv3"]
 
 
 def test_we_read_what_kafkas_own_producer_wrote(kafka: Cluster) -> None:

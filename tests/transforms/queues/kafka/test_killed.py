@@ -1,4 +1,4 @@
-"""Bounded runs over Kafka that are killed at random moments."""
+"""Bounded Kafka runs that are killed at random times."""
 
 import random
 import subprocess
@@ -18,7 +18,7 @@ from tests.transforms.queues.pubsub.pubsub_between import killed
 pytestmark = pytest.mark.integration
 
 
-# A client for each form: 20 kills take a while.
+# One client per form, because 20 kills take a while.
 @pytest.mark.parametrize(("form", "client"), [("straight", "confluent"), ("grouped", "kafka-python")])
 def test_after_20_kills_every_record_has_its_output_once_after_dedupe(
     kafka: Cluster, monkeypatch: pytest.MonkeyPatch, form: str, client: str

@@ -1,4 +1,4 @@
-"""Brokers that die: three replicas, two of them in sync."""
+"""Brokers that die, with three replicas, two of which must be in sync."""
 
 import subprocess
 import sys
@@ -19,7 +19,7 @@ __all__ = ["client"]
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
-#: Seconds for three brokers to come back, on a machine that does much else.
+#: Seconds for three brokers to come back on a busy machine.
 RETURN = "600"
 
 
@@ -32,13 +32,13 @@ def three() -> Iterator[Cluster]:
 
 @pytest.fixture
 def cluster(three: Cluster) -> Cluster:
-    """The three brokers, all of them up, whatever the test before did to them."""
+    """The three brokers, restarted if the last test has killed them."""
     three.start()
     return three
 
 
 class Flow:
-    """The flow of kafka_run in a process of its own, until the middle."""
+    """Starts the flow of kafka_run in a new process and waits until it has written a part."""
 
     def __init__(self, kafka: Cluster, count: int) -> None:
         self._kafka, self._orders = kafka, orders(range(count))
@@ -49,11 +49,11 @@ class Flow:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.transforms.queues.kafka.kafka_run", "straight", *uris], cwd=ROOT
         )
-        wait_until(lambda: written(kafka, self.even) > 1_000 or self._process.poll() is not None, "the middle")
+        wait_until(lambda: written(kafka, self.even) > 1_000 or self._process.poll() is not None, "some output")
         assert self._process.poll() is None
 
     def assert_nothing_lost(self) -> None:
-        """It ends well, and each order is there."""
+        """Asserts that the flow succeeds and each order is written."""
         assert self._process.wait(800) == 0
         assert pending(self._kafka.uri(self.source, group="flow")) == []
         results = everything(self._kafka, self.even) + everything(self._kafka, self.odd)
@@ -61,7 +61,7 @@ class Flow:
         assert bare(list(once.values())) == bare([m for m in self._orders if m.json()["number"] % 10])
 
 
-def test_a_leader_killed_in_the_middle_of_read_and_write_loses_nothing(cluster: Cluster) -> None:
+def test_a_leader_killed_during_reading_and_writing_loses_nothing(cluster: Cluster) -> None:
     flow = Flow(cluster, 20_000)
     leader = cluster.leader(flow.even)
     leader.kill()
@@ -76,7 +76,7 @@ def test_a_cluster_that_is_away_for_half_a_minute_loses_nothing(cluster: Cluster
     flow.assert_nothing_lost()
 
 
-def test_a_read_goes_on_when_the_leader_dies(cluster: Cluster) -> None:
+def test_a_read_continues_when_the_leader_dies(cluster: Cluster) -> None:
     topic = cluster.topic()
     publish(cluster.uri(topic), orders(range(30_000)))
     queue = open_queue(cluster.uri(topic, group="g", patience=RETURN))
@@ -106,7 +106,7 @@ def test_writing_waits_for_a_cluster_that_comes_back(cluster: Cluster) -> None:
     assert bare(everything(cluster, topic)) == bare(orders(range(2_000)))
 
 
-def test_a_cluster_that_stays_away_ends_writing_and_reading_with_a_sentence(cluster: Cluster) -> None:
+def test_a_cluster_that_stays_away_fails_writing_and_reading_with_a_sentence(cluster: Cluster) -> None:
     topic = cluster.topic()
     uri = cluster.uri(topic, group="g", patience="5")
     publish(uri, orders(range(10)))
@@ -114,7 +114,7 @@ def test_a_cluster_that_stays_away_ends_writing_and_reading_with_a_sentence(clus
     writer, (split,) = queue.writer(), queue.splits()
     cluster.kill()
     writer.write([Message(b"late")])
-    with pytest.raises(QueueError, match=r"did not take a message.*are all its brokers up"):
+    with pytest.raises(QueueError, match=r"did not accept a message.*check that all brokers are up"):
         writer.flush()
     writer.close()
     with pytest.raises(QueueError, match=r"no answer from Kafka"):

@@ -1,4 +1,4 @@
-"""Kafka by TLS and SASL, with both clients."""
+"""Kafka with TLS and SASL, with both clients."""
 
 import re
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ def secured() -> Iterator[Secured]:
 
 
 def uri(secured: Secured, listener: str, **settings: str) -> str:
-    """A new topic behind a listener, with a settings file."""
+    """The URI of a new topic at a listener, with a settings file."""
     file = secured.folder / "kafka.properties"
     file.write_text("".join(f"{name.replace('_', '.')}={value}\n" for name, value in settings.items()))
     topic = secured.cluster.topic()
@@ -59,7 +59,7 @@ def assert_works(queue: str) -> None:
     assert pending(queue) == []
 
 
-def test_tls_with_an_own_authority_and_a_client_certificate(secured: Secured) -> None:
+def test_tls_with_a_private_authority_and_a_client_certificate(secured: Secured) -> None:
     assert_works(uri(secured, "TLS", **tls(secured)))
 
 
@@ -69,20 +69,20 @@ def test_users_with_passwords(secured: Secured, mechanism: str, user: str) -> No
 
 
 def assert_refused(queue: str, reason: str) -> None:
-    """One sentence that names broker and settings file, and no secret."""
+    """Asserts that the error is one sentence that names broker and settings file, but no secret."""
     with pytest.raises(QueueError, match=rf"no answer from Kafka \(127.0.0.1:\d+: .*{re.escape(queue)}") as refusal:
         open_queue(queue).splits()
-    said = str(refusal.value)
-    assert "\n" not in said
-    assert re.search(reason, said, re.IGNORECASE)
-    assert PASSWORD not in said
-    assert "wrong-secret" not in said
+    text = str(refusal.value)
+    assert "\n" not in text
+    assert re.search(reason, text, re.IGNORECASE)
+    assert PASSWORD not in text
+    assert "wrong-secret" not in text
 
 
 @pytest.mark.timeout(60)
 def test_a_wrong_authority_is_named(secured: Secured) -> None:
     assert_refused(
-        uri(secured, "TLS", **tls(secured, "other-ca")), "its certificate is refused, .*issuer.*; see ssl.ca.location"
+        uri(secured, "TLS", **tls(secured, "other-ca")), "its certificate is refused: .*issuer.*; check ssl.ca.location"
     )
 
 
@@ -90,7 +90,7 @@ def test_a_wrong_authority_is_named(secured: Secured) -> None:
 def test_an_expired_certificate_is_named(secured: Secured) -> None:
     assert_refused(
         uri(secured, "EXPIRED", **tls(secured)),
-        "its certificate is refused, certificate has expired; see ssl.ca.location",
+        "its certificate is refused: certificate has expired; check ssl.ca.location",
     )
 
 
@@ -101,29 +101,29 @@ def test_a_wrong_password_is_named_and_not_shown(secured: Secured, mechanism: st
 
 
 @pytest.mark.timeout(60)
-def test_a_plain_client_at_a_tls_listener_is_told_of_the_settings(secured: Secured) -> None:
+def test_the_error_of_a_plain_client_at_a_tls_listener_mentions_the_settings(secured: Secured) -> None:
     assert_refused(uri(secured, "TLS"), "TLS and SASL settings")
 
 
-def test_a_topic_that_a_user_may_see_but_not_use_is_refused_in_a_sentence(secured: Secured) -> None:
+def test_a_topic_that_a_user_may_see_but_not_use_is_refused_with_a_sentence(secured: Secured) -> None:
     queue = uri(secured, "SASL", **sasl(secured, "SCRAM-SHA-512", "bob"))
     assert publish(queue, orders(range(3))) == []
     topic = queue.split("/")[3].partition("?")[0]
     kafka_secured.allow(secured, "bob", topic, "DESCRIBE")
 
-    def refused() -> bool:  # Brokers take a while to hear of it.
+    def refused() -> bool:  # It takes a while until brokers know.
         return [message for message, _ in publish(queue, orders(range(3)))] == orders(range(3))
 
-    wait_until(refused, "the right to write is taken away")
+    wait_until(refused, "the permission to write is revoked")
     ((_, reason),) = publish(queue, orders(range(1)))
-    assert re.match(rf"topic '{topic}' refuses the message: .*author", reason, re.IGNORECASE | re.DOTALL)
+    assert re.match(rf"topic '{topic}' rejects the message: .*author", reason, re.IGNORECASE | re.DOTALL)
     with pytest.raises(
         QueueError, match=rf"can't read the queue {re.escape(queue)} at 127.0.0.1:\d+ as group 'g': .*uthor"
     ):
         pending(queue)
 
 
-def test_a_topic_that_a_user_may_not_see_is_said_to_be_missing_or_hidden(secured: Secured) -> None:
+def test_a_topic_that_a_user_may_not_see_is_reported_as_missing_or_hidden(secured: Secured) -> None:
     queue = uri(secured, "SASL", **sasl(secured, "SCRAM-SHA-512", "bob"))
     topic = queue.split("/")[3].partition("?")[0]
     kafka_secured.allow(secured, "ann", topic, "ALL")

@@ -25,12 +25,12 @@ pytestmark = pytest.mark.integration
 
 
 def values(kafka: Cluster, topic: str) -> set[bytes]:
-    """What is in a topic."""
+    """The values in a topic."""
     return {message.value or b"" for message in everything(kafka, topic)}
 
 
 def kept(numbers: range) -> set[bytes]:
-    """What the filter passes."""
+    """The values that the filter keeps."""
     return {m.value or b"" for m in orders(numbers) if m.json()["number"] % 10}
 
 
@@ -40,12 +40,12 @@ def grown(kafka: Cluster, topic: str, beyond: int) -> bool:
 
 
 def gauges(result: PipelineResult) -> dict[str, int]:
-    """What they show."""
+    """The gauges of ReadFromQueue by name."""
     found = result.metrics().query(MetricsFilter().with_namespace("ReadFromQueue"))["gauges"]
     return {gauge.key.metric.name: gauge.result.value for gauge in found}
 
 
-def test_a_stream_goes_on_and_commits_what_it_has_written(
+def test_a_stream_continues_and_commits_what_it_has_written(
     kafka: Cluster, streaming: Callable[[], beam.Pipeline]
 ) -> None:
     source, target = kafka.topic(3), kafka.topic()
@@ -56,7 +56,7 @@ def test_a_stream_goes_on_and_commits_what_it_has_written(
     try:
         wait_until(lambda: values(kafka, target) >= kept(range(1_000)), "the backlog")
         publish(kafka.uri(source), orders(range(1_000, 1_500)))
-        wait_until(lambda: values(kafka, target) >= kept(range(1_500)), "what came later")
+        wait_until(lambda: values(kafka, target) >= kept(range(1_500)), "the later messages")
         wait_until(lambda: not pending(kafka.uri(source, group="stream")), "the commit")
         wait_until(lambda: gauges(result) == {f"lag {source}": 0}, "the gauge")
     finally:
@@ -64,7 +64,7 @@ def test_a_stream_goes_on_and_commits_what_it_has_written(
     assert values(kafka, target) == kept(range(1_500))
 
 
-def test_windows_fire_when_the_topic_pauses_and_while_it_goes_on(
+def test_windows_fire_when_the_topic_is_idle_and_while_it_is_not(
     kafka: Cluster, streaming: Callable[[], beam.Pipeline]
 ) -> None:
     source, target = kafka.topic(2), kafka.topic()
@@ -81,15 +81,15 @@ def test_windows_fire_when_the_topic_pauses_and_while_it_goes_on(
         publish(kafka.uri(source), [Message(b"now", b"%d" % n, timestamp=time.time()) for n in range(8)])
         return len(counted()) > 3
 
-    try:  # The records of the last window are old, so once its partitions rest, the clock is past its end.
-        wait_until(lambda: len(counted()) == 3, "all windows, without any further record")
+    try:  # The last window is old, so the clock is past its end once the partitions are idle.
+        wait_until(lambda: len(counted()) == 3, "all windows, without another record")
         assert counted() == {begin: 100, begin + 10: 100, begin + 20: 50}
-        wait_until(counted_while_more_come, "a window of records that have not come to their end")
+        wait_until(counted_while_more_come, "another window while records arrive")
     finally:
         result.cancel()
 
 
-def test_partitions_that_are_added_later_are_found(kafka: Cluster, streaming: Callable[[], beam.Pipeline]) -> None:
+def test_partitions_that_are_added_later_are_read(kafka: Cluster, streaming: Callable[[], beam.Pipeline]) -> None:
     source, target = kafka.topic(), kafka.topic()
     publish(kafka.uri(source), orders(range(100)))
     p = streaming()
@@ -107,7 +107,7 @@ def test_partitions_that_are_added_later_are_found(kafka: Cluster, streaming: Ca
     assert {m.source[1] for m in everything(kafka, source) if m.value in expected} == {0, 1, 2, 3}  # type: ignore[index]
 
 
-def test_a_stream_that_is_killed_loses_nothing(kafka: Cluster, prism_endpoint: str) -> None:
+def test_a_killed_stream_loses_nothing(kafka: Cluster, prism_endpoint: str) -> None:
     source, target = kafka.topic(3), kafka.topic(2)
     command = [
         sys.executable,
@@ -138,7 +138,7 @@ def test_a_stream_that_is_killed_loses_nothing(kafka: Cluster, prism_endpoint: s
     assert bare(list(once.values())) == bare([m for m in orders(range(8_000)) if m.json()["number"] % 10])
 
 
-def test_fn_api_runner_says_what_to_use_instead(kafka: Cluster) -> None:
+def test_fn_api_runner_refuses_a_stream_and_names_alternatives(kafka: Cluster) -> None:
     p = beam.Pipeline("FnApiRunner", options=beam.options.pipeline_options.PipelineOptions(["--streaming"]))
     with pytest.raises(ValueError, match=r"leave --streaming out to read what is there, or use PrismRunner"):
         _ = p | ReadFromQueue(kafka.uri("any", group="g"))

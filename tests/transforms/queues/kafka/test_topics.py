@@ -1,4 +1,4 @@
-"""Each message to a Kafka topic of its own choice."""
+"""WriteToQueue(uri, topic=...): a Kafka topic for each message."""
 
 import apache_beam as beam
 import pytest
@@ -13,12 +13,12 @@ __all__ = ["client"]
 
 
 def named(message: Message) -> str:
-    """The topic that it says."""
+    """The topic that the message names."""
     return message.json()["topic"]
 
 
 @pytest.mark.integration
-def test_each_message_goes_where_it_says_and_one_that_can_not_go_is_a_dead_letter_alone(kafka: Cluster) -> None:
+def test_each_message_is_written_to_its_topic_or_becomes_a_dead_letter_alone(kafka: Cluster) -> None:
     first, second = kafka.topic(), kafka.topic()
     places = [first, second, f"{first}-not", "no topic", first, second, first]
     messages = [Message.of({"topic": place, "n": n}) for n, place in enumerate(places)]
@@ -29,7 +29,8 @@ def test_each_message_goes_where_it_says_and_one_that_can_not_go_is_a_dead_lette
     assert [m.json()["n"] for m in everything(kafka, second)] == [1, 5]
     reasons = {letter.payload: letter.error_message for letter in run.dead}
     assert set(reasons) == {messages[2].value, messages[3].value, b"broken"}
-    assert f"has no topic '{first}-not', or hides it from this user (is it '{first}'?)" in reasons[messages[2].value]
+    missing = f"has no topic '{first}-not', or hides it from this user (did you mean '{first}'?)"
+    assert missing in reasons[messages[2].value]
     assert "names the topic 'no topic'" in reasons[messages[3].value]
     assert (run.counters["WriteToQueue", "in"], run.counters["WriteToQueue", "out"]) == (8, 5)
     assert run.counters["WriteToQueue", "dead"] == 3
@@ -40,5 +41,5 @@ def test_wrong_use_is_refused_at_construction() -> None:
         ValueError, match=r"the queue memory://orders is written as a whole: topic=\.\.\. is for kafka://"
     ):
         WriteToQueue("memory://orders", topic=named)
-    with pytest.raises(TypeError, match="takes a function of one Message, not 'orders'"):
+    with pytest.raises(TypeError, match="expects a function of one Message, not 'orders'"):
         WriteToQueue("kafka://localhost:9092/any", topic="orders")  # type: ignore[arg-type]

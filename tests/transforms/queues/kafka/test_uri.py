@@ -1,10 +1,10 @@
-"""What a kafka:// URI may say, and the settings file; without a server."""
+"""kafka:// URIs and the settings file, without a server."""
 
 from pathlib import Path
 
 import pytest
 
-from beam_patterns.transforms.queues import QueueError, QueueUri, open_queue
+from beam_patterns.transforms.queues import QueueError, QueueUri, WriteToQueue, open_queue
 from beam_patterns.transforms.queues.kafka.settings import settings
 
 
@@ -26,7 +26,7 @@ from beam_patterns.transforms.queues.kafka.settings import settings
         ("kafka://ann:secret@a:9092/orders", "has a user name or password in it"),
     ],
 )
-def test_a_uri_that_makes_no_sense_is_refused_at_once(uri: str, sentence: str) -> None:
+def test_an_invalid_uri_is_refused_at_once(uri: str, sentence: str) -> None:
     with pytest.raises(ValueError, match="the queue") as refusal:
         open_queue(uri)
     assert sentence in str(refusal.value)
@@ -42,13 +42,15 @@ def test_a_uri_that_makes_no_sense_is_refused_at_once(uri: str, sentence: str) -
         "kafka://a:1/t?start=2026-01-31T00:00:00+01:00",
     ],
 )
-def test_a_good_uri_is_taken_without_connecting(uri: str) -> None:
+def test_a_valid_uri_is_accepted_without_connecting(uri: str) -> None:
     assert str(open_queue(uri)) == uri
 
 
 def test_writing_needs_one_topic() -> None:
     with pytest.raises(ValueError, match="names 2 topics; writing needs exactly one"):
         open_queue("kafka://a:9092/orders,returns").writer()
+    with pytest.raises(ValueError, match="names 2 topics; writing needs exactly one"):
+        WriteToQueue("kafka://a:9092/orders,returns")
 
 
 def test_an_unknown_client_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,11 +64,11 @@ def test_settings_come_from_a_file_named_by_the_uri_or_the_environment(
 ) -> None:
     file = tmp_path / "kafka.properties"
     file.write_text("# ours\nsecurity.protocol=SASL_SSL\n\nsasl.password = a=b\n")
-    said = {"security.protocol": "SASL_SSL", "sasl.password": "a=b"}
-    assert settings(QueueUri.parse(f"kafka://a:1/t?settings={file}")) == said
+    expected = {"security.protocol": "SASL_SSL", "sasl.password": "a=b"}
+    assert settings(QueueUri.parse(f"kafka://a:1/t?settings={file}")) == expected
     assert settings(QueueUri.parse("kafka://a:1/t")) == {}
     monkeypatch.setenv("BEAM_PATTERNS_KAFKA_SETTINGS", str(file))
-    assert settings(QueueUri.parse("kafka://a:1/t")) == said
+    assert settings(QueueUri.parse("kafka://a:1/t")) == expected
 
 
 @pytest.mark.parametrize(
@@ -76,7 +78,7 @@ def test_settings_come_from_a_file_named_by_the_uri_or_the_environment(
         ("hunter2", "line 1 has no '='"),
     ],
 )
-def test_a_faulty_settings_file_is_named_without_its_secrets(tmp_path: Path, line: str, sentence: str) -> None:
+def test_an_invalid_settings_file_is_named_without_its_secrets(tmp_path: Path, line: str, sentence: str) -> None:
     file = tmp_path / "kafka.properties"
     file.write_text(line)
     with pytest.raises(QueueError, match=f"the settings file {file}") as refusal:

@@ -1,16 +1,16 @@
-"""How far the partitions read in one process are, each for all."""
+"""MinWatermark: the minimum of the watermarks of one process's partitions."""
 
 import pytest
 
 from beam_patterns.transforms.queues.kafka import watermark as kafka_watermark
 from beam_patterns.transforms.queues.kafka.clients import Partition
-from beam_patterns.transforms.queues.kafka.watermark import Marks
+from beam_patterns.transforms.queues.kafka.watermark import MinWatermark
 
 ONE, OTHER = Partition("orders", 0), Partition("orders", 1)
 
 
 class Clock:
-    """Seconds that pass when told to."""
+    """A clock that tests advance."""
 
     now = 1_000.0
 
@@ -20,80 +20,80 @@ class Clock:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """The one that marks see."""
+    """The clock of the watermark module."""
     clock = Clock()
     monkeypatch.setattr(kafka_watermark, "time", clock)
     return clock
 
 
 @pytest.fixture
-def marks(clock: Clock) -> Marks:
-    """Of two partitions."""
-    marks = Marks()
-    marks.expect([ONE, OTHER])
-    return marks
+def watermark(clock: Clock) -> MinWatermark:
+    """The watermarks of two partitions."""
+    watermark = MinWatermark()
+    watermark.expect([ONE, OTHER])
+    return watermark
 
 
-def test_nobody_speaks_before_all_have_begun(marks: Marks) -> None:
-    marks.begin(ONE, 0)
-    assert marks.reach(ONE, 10, 50) is None
-    marks.begin(ONE, 10)
-    assert marks.reach(ONE, 20, 60) is None
+def test_there_is_no_minimum_before_all_partitions_have_begun(watermark: MinWatermark) -> None:
+    watermark.begin(ONE, 0)
+    assert watermark.reach(ONE, 10, 50) is None
+    watermark.begin(ONE, 10)
+    assert watermark.reach(ONE, 20, 60) is None
 
 
-def test_each_speaks_for_the_least_of_all(marks: Marks) -> None:
-    marks.begin(ONE, 0)
-    marks.begin(OTHER, 0)
-    assert (marks.reach(ONE, 10, 50), marks.reach(OTHER, 10, 40)) == (None, None)
-    marks.begin(ONE, 10)
-    marks.begin(OTHER, 10)
-    assert (marks.reach(ONE, 20, 60), marks.reach(OTHER, 20, 70)) == (40, 50)
+def test_each_partition_returns_the_minimum_of_all(watermark: MinWatermark) -> None:
+    watermark.begin(ONE, 0)
+    watermark.begin(OTHER, 0)
+    assert (watermark.reach(ONE, 10, 50), watermark.reach(OTHER, 10, 40)) == (None, None)
+    watermark.begin(ONE, 10)
+    watermark.begin(OTHER, 10)
+    assert (watermark.reach(ONE, 20, 60), watermark.reach(OTHER, 20, 70)) == (40, 50)
 
 
-def test_what_a_bundle_under_way_has_reached_lets_no_other_go_on(marks: Marks) -> None:
-    """Else what the runner has yet to take from it would be late."""
+def test_an_unfinished_bundle_does_not_advance_the_others(watermark: MinWatermark) -> None:
+    """Otherwise its elements, which the runner has not received yet, would be late."""
     for partition in (ONE, OTHER):
-        marks.begin(partition, 0)
-        marks.reach(partition, 10, 10)
-        marks.begin(partition, 10)
-    assert marks.reach(OTHER, 20, 90) == 10
-    assert marks.reach(ONE, 20, 95) == 10
-    marks.begin(OTHER, 20)
-    assert marks.reach(ONE, 20, 95) == 90
+        watermark.begin(partition, 0)
+        watermark.reach(partition, 10, 10)
+        watermark.begin(partition, 10)
+    assert watermark.reach(OTHER, 20, 90) == 10
+    assert watermark.reach(ONE, 20, 95) == 10
+    watermark.begin(OTHER, 20)
+    assert watermark.reach(ONE, 20, 95) == 90
 
 
-def test_a_bundle_that_is_done_again_begins_anew(marks: Marks) -> None:
+def test_a_repeated_bundle_starts_from_its_own_watermark(watermark: MinWatermark) -> None:
     for partition in (ONE, OTHER):
-        marks.begin(partition, 0)
-        marks.reach(partition, 10, 90)
-        marks.begin(partition, 10)
-    assert marks.reach(ONE, 20, 95) == 90
-    marks.begin(ONE, 0)
-    assert marks.reach(ONE, 10, 5) == 5
+        watermark.begin(partition, 0)
+        watermark.reach(partition, 10, 90)
+        watermark.begin(partition, 10)
+    assert watermark.reach(ONE, 20, 95) == 90
+    watermark.begin(ONE, 0)
+    assert watermark.reach(ONE, 10, 5) == 5
 
 
-def test_a_partition_that_does_not_begin_here_is_read_elsewhere(marks: Marks, clock: Clock) -> None:
+def test_a_partition_that_does_not_begin_in_time_is_read_elsewhere(watermark: MinWatermark, clock: Clock) -> None:
     clock.now += 29
-    marks.begin(ONE, 0)
+    watermark.begin(ONE, 0)
     clock.now += 29
-    assert marks.reach(ONE, 10, 50) is None
+    assert watermark.reach(ONE, 10, 50) is None
     clock.now += 1
-    assert marks.reach(ONE, 10, 50) == 50
+    assert watermark.reach(ONE, 10, 50) == 50
 
 
-def test_a_partition_that_is_not_read_any_more_has_moved(marks: Marks, clock: Clock) -> None:
+def test_a_partition_that_is_no_longer_read_does_not_count(watermark: MinWatermark, clock: Clock) -> None:
     for partition in (ONE, OTHER):
-        marks.begin(partition, 0)
-        marks.reach(partition, 10, 10)
-        marks.begin(partition, 10)
+        watermark.begin(partition, 0)
+        watermark.reach(partition, 10, 10)
+        watermark.begin(partition, 10)
     clock.now += 123
-    assert marks.reach(ONE, 20, 90) == 10
+    assert watermark.reach(ONE, 20, 90) == 10
     clock.now += 1
-    assert marks.reach(ONE, 20, 90) == 90
+    assert watermark.reach(ONE, 20, 90) == 90
 
 
-def test_the_lag_of_a_topic_is_that_of_its_partitions_together(marks: Marks) -> None:
-    assert marks.behind(ONE, 30) == 30
-    assert marks.behind(OTHER, 12) == 42
-    assert marks.behind(Partition("returns", 0), 5) == 5
-    assert marks.behind(ONE, 0) == 12
+def test_the_lag_of_a_topic_is_the_sum_of_its_partitions(watermark: MinWatermark) -> None:
+    assert watermark.lag(ONE, 30) == 30
+    assert watermark.lag(OTHER, 12) == 42
+    assert watermark.lag(Partition("returns", 0), 5) == 5
+    assert watermark.lag(ONE, 0) == 12

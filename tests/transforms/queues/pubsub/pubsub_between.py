@@ -1,4 +1,4 @@
-"""What the tests of Pub/Sub share: a topic to read and one to write, and runs between them."""
+"""Helpers for the Pub/Sub tests: a topic to read, a topic to write, and runs between them."""
 
 import subprocess
 import sys
@@ -11,12 +11,12 @@ from tests import ROOT
 from tests.servers.pubsub import Service
 from tests.transforms.queues.pubsub.pubsub_run import Straight, run
 
-#: The lease of messages that a killed run had pulled.
+#: Seconds until messages that a killed run had pulled are delivered again.
 LEASE = 20
 
 
 def publish(uri: str, messages: list[Message]) -> list[Rejected]:
-    """Writes; what was rejected comes back with the reason."""
+    """Writes messages and returns those that were rejected."""
     writer = open_queue(uri).writer()
     writer.write(messages)
     rejected = writer.flush()
@@ -25,35 +25,35 @@ def publish(uri: str, messages: list[Message]) -> list[Rejected]:
 
 
 def pending(uri: str) -> list[Message]:
-    """What is in a subscription, without taking it."""
+    """The messages in a subscription, without acknowledging them."""
     queue = open_queue(uri)
     return [message for split in queue.splits() for batch in queue.read(split) for message in batch]
 
 
 def numbered(count: int) -> list[Message]:
-    """0, 1, 2, ..."""
+    """Messages 0, 1, 2, ..."""
     return [Message(b"%d" % n) for n in range(count)]
 
 
 def values(messages: list[Message]) -> list[bytes]:
-    """The payloads, in an order of their own."""
+    """The payloads, sorted."""
     return sorted((message.value or b"" for message in messages), key=lambda value: (len(value), value))
 
 
 def bare(messages: list[Message]) -> list[tuple[object, ...]]:
-    """Value, key and attributes, without the id that writing adds, in an order of their own."""
+    """Value, key and attributes without the id that writing adds, sorted."""
     rows = [(m.value, m.key, sorted(a for a in m.attributes if a[0] != "message_id")) for m in messages]
     return sorted(rows, key=repr)
 
 
 def start(*arguments: str) -> subprocess.Popen[bytes]:
-    """A run in a process of its own."""
+    """Starts a run in a new process."""
     command = [sys.executable, "-m", "tests.transforms.queues.pubsub.pubsub_run", *arguments]
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def killed(child: subprocess.Popen[bytes], seconds: float) -> bool:
-    """kill -9 after some seconds; false if the run was over before."""
+    """Kills a run after some seconds. Returns False if it had ended before."""
     try:
         child.wait(seconds)
     except subprocess.TimeoutExpired:
@@ -64,7 +64,7 @@ def killed(child: subprocess.Popen[bytes], seconds: float) -> bool:
 
 
 class Between:
-    """A topic with a subscription to read, and one to write with a subscription that shows what was written."""
+    """A topic with a subscription to read, and a topic to write with a subscription to inspect."""
 
     def __init__(self, service: Service, count: int = 0, **settings: Any) -> None:
         topic, self.target = service.topic(), service.topic()
@@ -74,11 +74,11 @@ class Between:
         self.topic = topic
 
     def run(self, p: beam.Pipeline, flow: beam.PTransform | None = None, idle: int = 2) -> None:
-        """Source to target."""
+        """Runs a flow from the source to the target."""
         run(p, flow or Straight(), self._service.uri(self.source, idle=str(idle)), self._service.uri(self.target))
 
     def run_out(self, form: str) -> None:
-        """Runs until nothing is left: a machine that stands still for longer than a lease gets messages again."""
+        """Runs until no messages are left: a machine that pauses longer than a lease gets messages again."""
         source = self._service.uri(self.source, idle=str(LEASE + 5))
         for _ in range(5):
             assert start(form, source, self._service.uri(self.target)).wait() == 0
@@ -87,9 +87,9 @@ class Between:
         raise AssertionError("after five runs there are still messages to read")
 
     def written(self) -> list[Message]:
-        """What is in the target."""
+        """The messages in the target."""
         return pending(self._service.uri(self._seen, idle="3"))
 
     def left(self, idle: int = 11) -> list[Message]:
-        """What would be delivered again, when the deadline of 10 seconds is over."""
+        """The messages that are delivered again after the deadline of 10 seconds."""
         return pending(self._service.uri(self.source, idle=str(idle)))

@@ -1,4 +1,4 @@
-"""Runs, some to be killed: python -m tests.transforms.queues.pubsub.pubsub_run FORM SOURCE TARGET [PRISM]."""
+"""Runs, some of which tests kill: python -m tests.transforms.queues.pubsub.pubsub_run FORM SOURCE TARGET [PRISM]."""
 
 import logging
 import sys
@@ -10,7 +10,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_patterns.transforms.queues import CommitOffsets, Message, ReadFromQueue, WriteToQueue
 
-#: A child process takes its time, so that a kill can fall anywhere.
+#: A child process works slowly, so that it can be killed at any step.
 SLOW = __name__ == "__main__"
 
 
@@ -22,12 +22,12 @@ def worked(message: Message) -> Message:
 
 
 def by_remainder(message: Message) -> tuple[int, Message]:
-    """In seven groups."""
+    """The message with the remainder of its number modulo 7 as key."""
     return int(message.value or b"0") % 7, message
 
 
 def members(group: tuple[int, Iterable[Message]]) -> Iterable[Message]:
-    """A group taken apart."""
+    """The messages of a group."""
     return group[1]
 
 
@@ -39,7 +39,7 @@ class Straight(beam.PTransform):
 
 
 class Grouped(beam.PTransform):
-    """The work behind a GroupByKey: a stage that begins when all has been read."""
+    """The work after a GroupByKey, in a stage that begins when everything has been read."""
 
     def __init__(self, work: Callable[[Message], Message] = worked) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Messages as Pub/Sub holds them, and its URIs: without a service."""
+"""Messages as Pub/Sub stores them, and Pub/Sub's URIs, without a service."""
 
 import pytest
 from google.pubsub_v1.types import PubsubMessage
@@ -21,19 +21,19 @@ MESSAGES = st.builds(
 )
 
 
-def held(message: Message) -> Message:
-    """What comes back of a message, but for the time and the id that the service gives it."""
+def stored(message: Message) -> Message:
+    """The message after conversion to Pub/Sub's fields and back, without the service's time and id."""
     data, attributes, ordering_key = fields_of(message)
     raw = PubsubMessage.pb(PubsubMessage(data=data, attributes=attributes, ordering_key=ordering_key))
     return message_of(raw, "tests/s")._replace(timestamp=None, source=None)
 
 
 @given(MESSAGES)
-def test_every_message_comes_back_as_it_was(message: Message) -> None:
-    assert held(message) == message
+def test_every_message_is_unchanged_by_conversion(message: Message) -> None:
+    assert stored(message) == message
 
 
-def test_text_stays_readable_and_other_bytes_are_marked() -> None:
+def test_text_stays_readable_and_other_bytes_become_base64() -> None:
     message = Message(b"x", b"\xff", (("a", b"text"), ("b", b"\xff"), ("c", b"base64:aGk=")))
     assert fields_of(message) == (
         b"x",
@@ -42,12 +42,12 @@ def test_text_stays_readable_and_other_bytes_are_marked() -> None:
     )
 
 
-def test_somebody_elses_text_that_only_looks_like_base64_stays_text() -> None:
+def test_text_with_the_base64_prefix_that_is_not_base64_stays_text() -> None:
     raw = PubsubMessage.pb(PubsubMessage(data=b"x", attributes={"a": "base64: not at all"}))
     assert message_of(raw, "tests/s").attributes == (("a", b"base64: not at all"),)
 
 
-def test_a_dead_letter_fits_however_long_its_stack_is() -> None:
+def test_a_dead_letter_with_a_long_stack_fits() -> None:
     letter = DeadLetter.of(Message(b"x"), ValueError("é" * 3000), step="Decode")._replace(traceback="at ö\n" * 2000)
     fields = fields_of(letter.as_message())
     assert fields.attributes["__connect.errors.exception.message"] == "é" * 512
@@ -56,7 +56,7 @@ def test_a_dead_letter_fits_however_long_its_stack_is() -> None:
     assert 1018 < len(stack.encode()) <= 1024
 
 
-def test_a_dead_letter_of_what_is_no_message_fits_however_long_it_is_when_shown() -> None:
+def test_a_dead_letter_with_a_long_readable_form_fits() -> None:
     letter = DeadLetter.of({"name": "é" * 3000}, ValueError("no"), step="Decode")
     assert len(fields_of(letter.as_message()).attributes["readable"].encode()) == 1023
 
@@ -64,18 +64,18 @@ def test_a_dead_letter_of_what_is_no_message_fits_however_long_it_is_when_shown(
 @pytest.mark.parametrize(
     ("message", "reason"),
     [
-        (Message(b"x", attributes=(("a", b"1"), ("a", b"2"))), "its attribute 'a' is there twice"),
-        (Message(b"x", attributes=(("googclient", b"1"),)), "no attribute called 'googclient': 1 to 256 bytes, not"),
-        (Message(b"x", attributes=(("", b"1"),)), "Pub/Sub takes no attribute called ''"),
-        (Message(b"x", attributes=(("a" * 257, b"1"),)), "Pub/Sub takes no attribute called 'aaa"),
+        (Message(b"x", attributes=(("a", b"1"), ("a", b"2"))), "it has the attribute 'a' twice"),
+        (Message(b"x", attributes=(("googclient", b"1"),)), "'googclient': it needs 1 to 256 bytes and must not begin"),
+        (Message(b"x", attributes=(("", b"1"),)), "Pub/Sub does not allow the attribute name ''"),
+        (Message(b"x", attributes=(("a" * 257, b"1"),)), "Pub/Sub does not allow the attribute name 'aaa"),
         (Message(b"x", attributes=(("a", b"1" * 1025),)), "the attribute 'a' has 1,025 bytes as text"),
-        (Message(b"x", key=b"k" * 1025), "the key has 1,025 bytes as text, and Pub/Sub takes 1,024"),
+        (Message(b"x", key=b"k" * 1025), "the key has 1,025 bytes as text, and Pub/Sub allows 1,024"),
         (Message(b"x", attributes=tuple((f"a{n}", b"") for n in range(101))), "it has 101 attributes"),
-        (Message(b"x" * 10_000_000), "it has 10,000,032 bytes with its attributes, and Pub/Sub takes 10,000,000"),
+        (Message(b"x" * 10_000_000), "it has 10,000,032 bytes with its attributes, and Pub/Sub allows 10,000,000"),
     ],
     ids=range(8),
 )
-def test_what_pub_sub_can_not_hold_is_refused_with_the_limit(message: Message, reason: str) -> None:
+def test_a_message_above_a_limit_is_refused_with_the_limit(message: Message, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         fields_of(message)
 
@@ -87,12 +87,12 @@ def test_what_pub_sub_can_not_hold_is_refused_with_the_limit(message: Message, r
         ("pubsub:///orders", "names no project and subscription or topic"),
         ("pubsub://project/a/b", "names no project and subscription or topic"),
         ("pubsub://project/1st", "3 to 255 letters, digits, and ._~+%-, beginning with a letter"),
-        ("pubsub://project/google", "has a name that begins with goog, which Pub/Sub keeps for itself"),
+        ("pubsub://project/google", "has a name that begins with goog, which Pub/Sub reserves"),
         ("pubsub://project/orders?idle=0", "has idle=0; write seconds, at least 1, such as idle=30"),
         ("pubsub://project/orders?idle=soon", "has idle=soon; write seconds"),
         ("pubsub://project/orders?group=g", "has an unknown parameter 'group'; known are idle"),
     ],
 )
-def test_a_wrong_uri_is_refused_with_the_fix(uri: str, sentence: str) -> None:
+def test_an_invalid_uri_is_refused_with_the_fix(uri: str, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence.replace("+", r"\+").replace("?", r"\?")):
         open_queue(uri)

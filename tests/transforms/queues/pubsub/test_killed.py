@@ -1,4 +1,4 @@
-"""Runs over Pub/Sub that are killed at random moments."""
+"""Pub/Sub runs that are killed at random times."""
 
 import random
 

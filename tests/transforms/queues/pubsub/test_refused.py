@@ -1,4 +1,4 @@
-"""What Pub/Sub refuses, in one sentence each."""
+"""Error messages for what Pub/Sub refuses."""
 
 from pathlib import Path
 
@@ -14,18 +14,18 @@ pytestmark = pytest.mark.integration
 
 
 def test_a_missing_subscription_and_a_missing_topic_are_named(pubsub: Service) -> None:
-    uri = pubsub.uri("nobody")
+    uri = pubsub.uri("missing")
     with pytest.raises(
-        QueueError, match=r"Pub/Sub at 127.* has no subscription 'nobody' in the project 'tests'; creat"
+        QueueError, match=r"Pub/Sub at 127.* has no subscription 'missing' in the project 'tests'; creat"
     ):
         first_read(uri)
-    with pytest.raises(QueueError, match="has no topic 'nobody' in the project 'tests'; create the topic or correct"):
+    with pytest.raises(QueueError, match="has no topic 'missing' in the project 'tests'; create the topic or correct"):
         publish(uri, numbered(1))
-    with pytest.raises(QueueError, match="has no subscription 'nobody' in the project"):
+    with pytest.raises(QueueError, match="has no subscription 'missing' in the project"):
         open_queue(uri).commit([Position("some-id", 1)])
 
 
-def test_a_project_without_permission_is_named_with_the_role_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_permission_is_named_with_the_role_that_grants_it(monkeypatch: pytest.MonkeyPatch) -> None:
     with server.running(denied=["Pull", "Publish"]) as service:
         monkeypatch.setenv("PUBSUB_EMULATOR_HOST", service.endpoint)
         topic = service.topic()
@@ -61,6 +61,6 @@ def test_missing_credentials_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path
 
 
 def first_read(uri: str) -> None:
-    """Pulls once."""
+    """Pulls one batch."""
     queue = open_queue(uri)
     next(queue.read(queue.splits()[0]))

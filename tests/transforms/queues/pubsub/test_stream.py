@@ -16,7 +16,7 @@ pytestmark = pytest.mark.integration
 
 
 def wait_for(between: Between, seen: set[bytes], wanted: set[bytes]) -> set[bytes]:
-    """Takes from the target until all that is wanted has been seen."""
+    """Reads the target until all wanted values have been seen."""
     deadline = time.monotonic() + 300
     while not wanted <= seen:
         assert time.monotonic() < deadline, f"{len(wanted - seen)} messages have not been written"
@@ -24,7 +24,7 @@ def wait_for(between: Between, seen: set[bytes], wanted: set[bytes]) -> set[byte
     return seen
 
 
-def test_a_stream_acknowledges_what_it_has_written_and_goes_on(
+def test_a_stream_acknowledges_written_messages_and_continues(
     pubsub: Service, streaming: Callable[[], beam.Pipeline]
 ) -> None:
     between = Between(pubsub, 1500)
@@ -43,7 +43,7 @@ def test_a_stream_acknowledges_what_it_has_written_and_goes_on(
     assert between.left() == []
 
 
-def test_a_stream_that_is_killed_loses_nothing(pubsub: Service, prism_endpoint: str) -> None:
+def test_a_killed_stream_loses_nothing(pubsub: Service, prism_endpoint: str) -> None:
     between, moments = Between(pubsub, 3000), random.Random(7)
     queues = pubsub.uri(between.source), pubsub.uri(between.target)
     for _ in range(5):

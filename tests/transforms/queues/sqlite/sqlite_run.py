@@ -17,12 +17,12 @@ _SEEN = [0]
 
 
 def die() -> None:
-    """kill -9."""
+    """Kills this process as kill -9 does."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 def is_wanted(message: Message, die_at: int) -> bool:
-    """All but every tenth; the process is killed when it has seen so many."""
+    """Whether the number is not a multiple of ten. Kills the process at the `die_at`th message."""
     _SEEN[0] += 1
     if _SEEN[0] == die_at:
         die()
@@ -30,12 +30,12 @@ def is_wanted(message: Message, die_at: int) -> bool:
 
 
 def is_even(number: int) -> bool:
-    """Of the even numbers."""
+    """Whether a number is even."""
     return number % 2 == 0
 
 
 def die_when_written(written: Any, die_at: str) -> Any:
-    """The process is killed when all is written and nothing committed."""
+    """Kills the process after everything is written and before anything is committed."""
     if die_at == "written":
         die()
     return written
@@ -57,7 +57,7 @@ def run(database: str, moment: str) -> None:
 
 
 def write(database: str, writer: str, batches: str) -> None:
-    """Batches of 100 numbered messages, each flushed by itself."""
+    """Writes batches of 100 numbered messages and flushes each."""
     queue = open_queue(f"sqlite://{database}?topic=shared").writer()
     for batch in range(int(batches)):
         queue.write([Message(b"%s/%d/%d" % (writer.encode(), batch, i)) for i in range(100)])
@@ -65,7 +65,7 @@ def write(database: str, writer: str, batches: str) -> None:
 
 
 def die_in_a_transaction(database: str) -> None:
-    """Inserts, and is killed before the commit."""
+    """Inserts a message and kills the process before the commit."""
     path = Path(database)
     with writing(path, connect(path)) as _:
         pass

@@ -1,4 +1,4 @@
-"""sqlite://: durable topics, groups, several processes, kill -9, and sentences for what is wrong."""
+"""sqlite://: durable topics, groups, several processes, kill -9, and error messages."""
 
 import signal
 import sqlite3
@@ -57,14 +57,14 @@ def child(*arguments: object) -> "subprocess.Popen[bytes]":
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50, deadline=None)
 @given(messages)
-def test_any_message_comes_back_as_it_went_in(tmp_path, message):
+def test_any_message_is_read_as_it_was_written(tmp_path, message):
     database = tmp_path / "any.db"
     put(database, message)
     last = everything(database)[-1]
     assert last._replace(source=None) == message._replace(source=None)
 
 
-def test_offsets_count_from_zero_and_go_on_where_the_last_writer_ended(database):
+def test_offsets_count_from_zero_and_continue_across_writers(database):
     put(database, Message(b"a"), Message(b"b"))
     put(database, Message(b"c"))
     assert [(m.value, m.source) for m in everything(database)] == [
@@ -74,7 +74,7 @@ def test_offsets_count_from_zero_and_go_on_where_the_last_writer_ended(database)
     ]
 
 
-def test_every_group_reads_everything_from_where_it_stands(database):
+def test_every_group_reads_from_its_own_position(database):
     put(database, *(Message(b"%d" % n) for n in range(5)))
     open_queue(uri(database, group="a")).commit([Position("t", 3)])
     assert [m.value for m in everything(database, group="a")] == [b"3", b"4"]
@@ -96,7 +96,7 @@ def test_topics_do_not_mix_even_if_they_differ_in_case_only(database):
     assert [m.value for m in everything(database, "Orders")] == [b"upper"]
 
 
-def test_a_flush_without_messages_makes_an_empty_topic(database):
+def test_a_flush_without_messages_creates_an_empty_topic(database):
     put(database)
     assert everything(database) == []
 
@@ -117,7 +117,7 @@ def test_large_messages_come_in_small_batches(database):
     assert [len(batch) for batch in queue.read(queue.splits()[0])] == [3, 2]
 
 
-def test_reading_goes_on_while_somebody_writes(database):
+def test_a_reader_does_not_wait_for_a_writer(database):
     put(database, Message(b"a"))
     db = sqlite_database.connect(database)
     with sqlite_database.writing(database, db):
@@ -125,7 +125,7 @@ def test_reading_goes_on_while_somebody_writes(database):
     db.close()
 
 
-def test_a_message_with_a_name_that_is_no_text_is_rejected_alone(database):
+def test_a_message_with_an_attribute_name_that_is_not_utf_8_is_rejected_alone(database):
     writer = open_queue(uri(database)).writer()
     bad = Message(b"bad", attributes=(("\ud800", b""),))
     writer.write([Message(b"a"), bad, Message(b"b")])
@@ -134,13 +134,13 @@ def test_a_message_with_a_name_that_is_no_text_is_rejected_alone(database):
     assert [m.value for m in everything(database)] == [b"a", b"b"]
 
 
-def test_a_message_larger_than_sqlite_takes_is_rejected_alone(database):
+def test_a_message_above_sqlites_limit_is_rejected_alone(database):
     writer = open_queue(uri(database)).writer()
     assert writer._limit == 999_999_000
     writer._limit = 10
     writer.write([Message(b"a"), Message(b"x" * 9, key=b"kk"), Message(b"b")])
     ((rejected, error),) = writer.flush()
-    assert (rejected.key, str(error)) == (b"kk", "11 bytes are more than the 10 that SQLite takes")
+    assert (rejected.key, str(error)) == (b"kk", "its 11 bytes are more than SQLite's limit of 10")
     assert [m.value for m in everything(database)] == [b"a", b"b"]
 
 
@@ -169,7 +169,7 @@ def test_a_windowed_stream_is_written_and_committed(pipeline, database):
 
 
 @pytest.mark.integration
-def test_processes_that_write_at_once_lose_and_mix_nothing(database):
+def test_concurrent_writers_lose_and_reorder_nothing(database):
     writers = [child("write", database, f"w{n}", 40) for n in range(4)]
     assert [writer.wait() for writer in writers] == [0, 0, 0, 0]
     values = [m.value for m in everything(database, "shared")]
@@ -206,7 +206,7 @@ def test_a_process_killed_in_a_transaction_leaves_nothing_of_it(database):
     assert [m.value for m in everything(database)] == [b"a", b"b"]
 
 
-# --- what is wrong, in one sentence
+# --- error messages
 
 
 def refused(action) -> str:
@@ -216,16 +216,17 @@ def refused(action) -> str:
 
 
 def test_a_missing_database_is_named(database):
-    said = f"there is no queue database {database}; check the path, or write to the queue first"
-    assert refused(lambda: everything(database)) == said
+    assert refused(lambda: everything(database)) == (
+        f"there is no queue database {database}; check the path, or write to the queue first"
+    )
 
 
-def test_a_missing_topic_is_told_which_there_are(database):
+def test_the_error_for_a_missing_topic_lists_the_topics(database):
     put(database, Message(b""), topic="orders")
     put(database, Message(b""), topic="returns")
     assert refused(lambda: everything(database, "ordrs")) == (
         f"the database {database} has no topic 'ordrs'; it has orders, returns; "
-        "a topic comes into being when it is first written"
+        "a topic is created when it is first written"
     )
 
 
@@ -237,10 +238,12 @@ def test_reading_needs_a_group(database):
     )
 
 
-def test_a_file_that_is_no_database_is_left_alone(database):
+def test_a_file_that_is_not_a_database_is_not_changed(database):
     database.write_bytes(b"a letter to my mother " * 100)
     for action in (lambda: everything(database), lambda: put(database, Message(b""))):
-        assert refused(action) == f"the file {database} is no SQLite database; name another path, it would be made"
+        assert refused(action) == (
+            f"the file {database} is not an SQLite database; name another path, where the database will be created"
+        )
     assert database.read_bytes() == b"a letter to my mother " * 100
 
 
@@ -251,53 +254,54 @@ def test_an_empty_file_is_an_empty_database(database):
     assert [m.value for m in everything(database)] == [b"a"]
 
 
-def test_another_programs_database_is_left_alone(database):
+def test_another_programs_database_is_not_changed(database):
     with sqlite3.connect(database) as db:
         db.execute("CREATE TABLE photos (name)")
     before = database.read_bytes()
-    said = f"the database {database} belongs to another program; name a file of its own for the queues"
+    sentence = f"the database {database} belongs to another program; name a separate file for the queues"
     for action in (lambda: everything(database), lambda: put(database, Message(b""))):
-        assert refused(action) == said
+        assert refused(action) == sentence
     assert database.read_bytes() == before
 
 
-def test_a_newer_schema_is_not_touched(database):
+def test_a_newer_schema_is_refused(database):
     put(database, Message(b"a"))
     with sqlite3.connect(database) as db:
         db.execute("PRAGMA user_version = 2")
-    said = f"the database {database} has queue schema 2, this version knows 1; update beam-patterns"
-    assert refused(lambda: everything(database)) == said
+    assert refused(lambda: everything(database)) == (
+        f"the database {database} has queue schema 2, and this version knows 1; update beam-patterns"
+    )
 
 
-def test_a_database_that_stays_locked_is_said_to_be(database, monkeypatch):
+def test_a_database_that_stays_locked_is_named(database, monkeypatch):
     put(database, Message(b"a"))
-    monkeypatch.setattr(sqlite_database, "_PATIENCE", 0.2)
+    monkeypatch.setattr(sqlite_database, "_LOCK_TIMEOUT", 0.2)
     db = sqlite3.connect(database, isolation_level=None)
     db.execute("BEGIN EXCLUSIVE")
     assert refused(lambda: put(database, Message(b"b"))) == (
-        f"the database {database} has been locked by another program for 0.2 s; end that program first"
+        f"another program has locked the database {database} for 0.2 s; end that program first"
     )
     db.close()
 
 
-def test_a_folder_is_no_database(tmp_path):
-    said = (
-        f"the database {tmp_path} is a folder, not a file; give this user the right to write to it and its folder, "
+def test_a_folder_is_not_a_database(tmp_path):
+    assert refused(lambda: put(tmp_path, Message(b""))) == (
+        f"the database {tmp_path} is a folder, not a file; allow this user to write to it and its folder, "
         "or name another path"
     )
-    assert refused(lambda: put(tmp_path, Message(b""))) == said
 
 
-def test_a_file_where_the_folder_should_be_is_named(tmp_path):
+def test_a_file_in_place_of_the_folder_is_named(tmp_path):
     (tmp_path / "data").write_bytes(b"")
     database = tmp_path / "data" / "queues.db"
-    said = f"the folder of the database {database} can't be made: File exists; name another"
-    assert refused(lambda: put(database, Message(b""))) == said
+    assert refused(lambda: put(database, Message(b""))) == (
+        f"the folder of the database {database} can't be created: File exists; name another path"
+    )
 
 
-def test_a_folder_without_write_permission_is_said_to_be():
+def test_a_folder_without_write_permission_is_named():
     with locked_folder() as folder:
         assert error_of(f"open_queue('sqlite://{folder}/queues.db?topic=t').writer()") == (
             f"the database {folder}/queues.db can't be opened for writing; "
-            "give this user the right to write to it and its folder, or name another path"
+            "allow this user to write to it and its folder, or name another path"
         )

@@ -1,4 +1,4 @@
-"""Writing each message to a topic of its own choice."""
+"""A writer that writes each message to a topic that a function chooses."""
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -11,7 +11,7 @@ __all__ = ["TopicsWriter"]
 
 
 class TopicsWriter(Writer):
-    """A writer for each topic that occurs; what names no possible topic is rejected alone."""
+    """Opens a writer for each topic. A message whose topic is missing or invalid is rejected alone."""
 
     def __init__(self, choose: Callable[[Message], str], open_topic: Callable[[str], Writer]) -> None:
         self._choose, self._open_topic = choose, open_topic
@@ -20,24 +20,23 @@ class TopicsWriter(Writer):
         self._rejected: list[Rejected] = []
 
     def write(self, messages: Sequence[Message]) -> None:
-        """By topic; the order of a topic's messages stays."""
         chosen = defaultdict[str, list[Message]](list)
         for message in messages:
             try:
                 chosen[self._choose(message)].append(message)
-            except Exception as error:  # The user's code: it may fail on one of many.
+            except Exception as error:  # User code, which may fail on a single message.
                 self._rejected.append(Rejected(message, error))
-        for topic, several in chosen.items():
+        for topic, messages in chosen.items():
             writer = self._writer(topic)
             if writer is None:
-                self._rejected += [Rejected(message, self._missing[topic]) for message in several]
+                self._rejected += [Rejected(message, self._missing[topic]) for message in messages]
             else:
-                writer.write(several)
+                writer.write(messages)
 
     def flush(self) -> Sequence[Rejected]:
-        """All topics; a topic that was missing is asked for again by the next bundle."""
+        """Flushes all topics. The next bundle looks up missing topics again."""
         rejected, self._rejected, self._missing = self._rejected, [], {}
-        return rejected + [one for writer in self._writers.values() for one in writer.flush()]
+        return rejected + [message for writer in self._writers.values() for message in writer.flush()]
 
     def close(self) -> None:
         while self._writers:

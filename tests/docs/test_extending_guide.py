@@ -1,0 +1,136 @@
+"""The guide's kind of queue, installed with the project into a new environment, works without a change here."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from beam_patterns.transforms.queues import Queue, Writer
+from tests import ROOT
+
+GUIDE = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", GUIDE, flags=re.M | re.S)
+KIND, REGISTRATION, CONTRACT = (text for kind, text in BLOCKS if kind == "python" and "spool" in text)
+(PROJECT,) = (text for kind, text in BLOCKS if kind == "toml" and "beam_patterns.queues" in text)
+SPOOL = "/tmp/spool"
+
+
+@dataclass
+class Environment:
+    """A virtual environment with a folder for spools."""
+
+    folder: Path
+    bin: Path
+    output: str = field(default="", init=False)
+
+    def run(self, *command: str, stdin: str = "") -> int:
+        """Runs a command in the folder, in which /tmp/spool of the guide is ./spool; returns its exit code."""
+        command = (str(self.bin / command[0]), *(part.replace(SPOOL, f"{self.folder}/spool") for part in command[1:]))
+        env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        run = subprocess.run(
+            command, cwd=self.folder, env=env, input=stdin, capture_output=True, text=True, timeout=300
+        )
+        self.output = run.stdout + run.stderr
+        return run.returncode
+
+    def values(self, name: str) -> list[str]:
+        """The payloads that `queue peek` prints for a new group."""
+        assert self.run("beam-patterns", "queue", "peek", f"spool://{SPOOL}/{name}?group=look", "-n", "100") == 0
+        return [json.loads(line).get("value") for line in self.output.splitlines() if line.startswith("{")]
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    """The project and the guide's package, installed by pip without extras."""
+    folder = tmp_path_factory.mktemp("extending")
+    package = folder / "package"
+    package.mkdir()
+    (package / "spool_queue.py").write_text(KIND)
+    (package / "pyproject.toml").write_text(PROJECT)
+    subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
+    python = folder / "venv" / "bin" / "python"
+    subprocess.run([python, "-m", "pip", "install", "--quiet", ROOT, package], check=True)
+    return Environment(folder, python.parent)
+
+
+USERS = ['{"name": "ann", "age": 41}', '{"name": "bob", "age": 12}', '{"name": "cleo"}']
+
+
+@pytest.mark.integration
+def test_the_commands_work_on_the_kind(environment: Environment) -> None:
+    users = f"spool://{SPOOL}/users?group=filter"
+    assert environment.run("beam-patterns", "queue", "publish", users, stdin="\n".join(USERS) + "\n") == 0
+    assert environment.values("users") == USERS
+    assert environment.run("beam-patterns", "queue", "count", users) == 0
+    assert environment.output.splitlines()[-1] == "3"
+    assert environment.run("beam-patterns", "queue", "lag", users) == 0
+    assert environment.output.splitlines()[-2:] == ["0\t0\t3\t3", "lag\t3"]
+    assert environment.run("beam-patterns", "queue", "peek", f"{users}&speed=2") == 2
+    assert "has an unknown parameter 'speed'; known are group" in environment.output
+    assert environment.run("beam-patterns", "queue", "peek", f"spool://{SPOOL}/missing?group=g") == 1
+    assert "there is no folder" in environment.output
+
+
+@pytest.mark.integration
+def test_a_pipeline_reads_and_writes_the_kind_and_its_dead_letters_are_replayed(environment: Environment) -> None:
+    queues = [f"--input=spool://{SPOOL}/users?group=filter", f"--output=spool://{SPOOL}/adults"]
+    options = [*queues, f"--dead_letters=spool://{SPOOL}/dead", "--where=item.age >= 18"]
+    assert environment.run("beam-patterns", "queue", "publish", queues[0][8:], stdin="\n".join(USERS) + "\n") == 0
+    assert environment.run("beam-patterns", "show", "filter_queue", *options) == 0
+    assert "Filter" in environment.output
+    assert environment.run("beam-patterns", "run", "filter_queue", *options, "--report=report.html") == 0
+    assert set(environment.values("adults")) == {USERS[0]}
+    assert set(environment.values("dead")) == {USERS[2]}
+    report = (environment.folder / "report.html").read_text()
+    assert f"spool://{environment.folder}/spool/dead?group=replay" in report
+    assert "--to" not in report
+
+    before = len(environment.values("users"))
+    assert environment.run("beam-patterns", "run", "filter_queue", *options) == 0
+    assert "nothing new in spool://" in environment.output
+    replay = ["run", "replay_dead_letters", f"--dead_letters=spool://{SPOOL}/dead?group=replay"]
+    assert environment.run("beam-patterns", *replay) == 0
+    assert environment.values("users")[before:] == [USERS[2]] * len(environment.values("dead"))
+
+
+@pytest.mark.integration
+def test_the_kind_passes_queue_contract(environment: Environment) -> None:
+    assert environment.run("python", "-W", "ignore", "-c", CONTRACT.replace(SPOOL, f"{environment.folder}/spool")) == 0
+
+
+def test_the_example_is_short() -> None:
+    assert len(KIND.splitlines()) <= 60
+
+
+def test_a_process_registers_the_kind_as_the_guide_shows(tmp_path: Path) -> None:
+    (tmp_path / "spool_queue.py").write_text(KIND)
+    code = f"{REGISTRATION}\n{CONTRACT.replace(SPOOL, f'{tmp_path}/spool')}"
+    run = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stderr
+
+
+def test_the_tables_name_each_part_of_the_interface() -> None:
+    named = set(re.findall(r"^\| `(\w+)(?:\(.*?\))?` \|", GUIDE, flags=re.M))
+    public = {name for kind in (Queue, Writer) for name in vars(kind) if not name.startswith("_")}
+    attributes = set(Queue.__annotations__)
+    assert named & (public | attributes) == (public | attributes) - {
+        "group",
+        "time_field",
+        "can_follow",
+        "write_with_ids",
+    }
+
+
+def test_every_link_leads_somewhere() -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", GUIDE):
+        assert (ROOT / "docs" / target).exists(), target
