@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from beam_patterns.transforms import Bins, Histogram, Quantiles
-from beam_patterns.transforms.combine.histogram import InBins, Sketched, _BinCollector
+from beam_patterns.transforms.combine.histogram import BinMerge, SketchMerge, _BinCollector
 from tests.running import Lists, Run
 
 from .test_sum import SALES, forms
@@ -50,12 +50,12 @@ def test_every_form_sketches_the_same_quantiles(pipeline: Any, form: int) -> Non
 
 @given(st.lists(st.one_of(st.integers(-50, 150), st.floats(-50, 150))), st.randoms(use_true_random=False))
 def test_any_order_and_any_partial_merges_count_the_same_bins(values: list[Any], chance: random.Random) -> None:
-    operation = InBins(EDGES)
-    parts = [operation.gather([operation.check(value)]) for value in values]
+    operation = BinMerge(EDGES)
+    parts = [operation.merged([operation.check(value)]) for value in values]
     while len(parts) > 1:
         chance.shuffle(parts)
         cut = chance.randint(2, len(parts))
-        parts[:cut] = [operation.gather(parts[:cut])]
+        parts[:cut] = [operation.merged(parts[:cut])]
     expected = (
         sum(v < 0 for v in values),
         sum(0 <= v < 10 for v in values),
@@ -121,9 +121,9 @@ DISTRIBUTIONS = {
 @pytest.mark.parametrize("parts", [1, 50])
 def test_quantiles_are_within_the_stated_error_on_adversarial_distributions(name: str, parts: int) -> None:
     values, error = DISTRIBUTIONS[name], 0.02
-    operation = Sketched(error)
-    partials = [operation.gather(list(part)) for part in np.array_split(values, parts)]
-    merged = operation.gather(partials)
+    operation = SketchMerge(error)
+    partials = [operation.merged(list(part)) for part in np.array_split(values, parts)]
+    merged = operation.merged(partials)
     ordered = np.sort(values)
     misses = 0
     for share in np.linspace(0, 1, 101):

@@ -1,7 +1,7 @@
-"""Batches across stage boundaries: a batch becomes one element before the boundary and a batch again after it.
+"""The batch codec: a batch becomes one element before a stage boundary and a batch again after it.
 
-A runner that materialises a PCollection (Flatten, Reshuffle) takes batches apart and runs a coder on each element; for
-a million messages that costs more than everything else together.
+A runner that materialises a PCollection (Flatten, Reshuffle) splits batches and runs a coder on each element; for a
+million messages that takes longer than all other work.
 """
 
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ class PackedTable:
 
 
 class _MessagesCoder(Coder):
-    """Column by column, in plain values: several times faster than message by message, and nothing is unpickled."""
+    """Encodes plain values column by column: several times faster than message by message, and unpickles nothing."""
 
     def encode(self, value: Any) -> bytes:
         return _plain().encode(tuple(zip(*value, strict=True)))
@@ -45,7 +45,7 @@ class _MessagesCoder(Coder):
 
 
 class _TableCoder(Coder):
-    """Arrow's own stream format."""
+    """Encodes in Arrow's stream format."""
 
     def encode(self, value: pa.Table) -> bytes:
         sink = pa.BufferOutputStream()
@@ -72,7 +72,7 @@ def _plain() -> Any:
 
 
 class Pack(beam.PTransform):
-    """Each batch becomes one element, in its batch's window; counted as in and out of the pattern that packs."""
+    """Makes each batch one element, in the batch's window, and counts elements as in and out of the pattern."""
 
     def __init__(self, pattern: str) -> None:
         super().__init__()
@@ -87,7 +87,7 @@ class Pack(beam.PTransform):
 
 
 class Unpack(beam.PTransform):
-    """Each packed batch becomes a batch again."""
+    """Makes each packed batch a batch again."""
 
     def __init__(self, element_type: Any, batch_type: Any) -> None:
         super().__init__()

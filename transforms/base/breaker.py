@@ -19,19 +19,19 @@ class Breaker(NamedTuple):
     def of(share: float, of_last: int) -> "Breaker":
         """A checked breaker. Raises ValueError for values out of range."""
         if not 0 < share <= 1:
-            raise ValueError(f"with_breaker(share={share!r}) takes a share above 0 and at most 1, such as 0.5")
+            raise ValueError(f"with_breaker(share={share!r}): give a share above 0 and at most 1, such as 0.5")
         if not isinstance(of_last, int) or of_last < 1:
-            raise ValueError(f"with_breaker(of_last={of_last!r}) takes a number of items, 1 or more")
+            raise ValueError(f"with_breaker(of_last={of_last!r}): give a number of items, 1 or more")
         return Breaker(share, of_last)
 
     @property
     def limit(self) -> float:
-        """Number of failures of one kind at which the run stops."""
+        """Number of failures with one fingerprint at which the run stops."""
         return self.share * self.of_last
 
 
 class Failures:
-    """The failures among a step's last items, as one worker sees them. Items that succeed cost nothing.
+    """The failures among the last items of a step on one worker. Items that succeed cost nothing.
 
     >>> failures = Failures(Breaker(0.5, of_last=4), step="Parse")
     >>> letter = DeadLetter.of(b"x", ValueError("not a number"), step="Parse")
@@ -53,9 +53,9 @@ class Failures:
         self._items += items
 
     def note(self, letter: DeadLetter, at: int) -> None:
-        """Notes the failure of item number `at`, counted from 0 at the last call of `passed`.
+        """Records the failure of item number `at`, counted from 0 at the last call of `passed`.
 
-        Raises BreakerError if that is one failure too many.
+        Raises BreakerError if there are too many failures now.
         """
         here = self._items + at
         self._recent.append((here, letter.fingerprint))

@@ -1,4 +1,4 @@
-"""Coders for the records this package passes between stages: small named tuples of plain values."""
+"""The coder of the records that this package passes between stages: small named tuples of plain values."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ __all__ = ["RecordCoder"]
 class RecordCoder(Coder):
     """Encodes a NamedTuple of plain values (bytes, str, numbers, None, tuples of these), field by field.
 
-    Several times faster than Beam's row coder, and stable under updates: no schema id that changes from run to run.
+    It is several times faster than Beam's row coder, and stable under updates: no schema id changes from run to run.
     """
 
     def __init__(self, record: type) -> None:
@@ -39,11 +39,11 @@ class RecordCoder(Coder):
         return hash(self._record)
 
     @classmethod
-    def from_type_hint(cls, typehint: type, unused_registry: Any) -> "RecordCoder":
+    def from_type_hint(cls, typehint: type, unused_registry: Any) -> Any:
         return cls(typehint)
 
     @classmethod
     def register(cls, record: type) -> type:
-        """Class decorator: this coder becomes the record's own."""
+        """Makes this the coder of a class; a class decorator."""
         registry.register_coder(record, cls)
         return record

@@ -1,9 +1,9 @@
-"""What a user selects of an element, as a key or a value: columns, pyarrow expressions, functions, constants."""
+"""Selectors of keys and values: columns, pyarrow expressions, functions and constants."""
 
 import datetime
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,10 +15,21 @@ from pyarrow import acero
 
 from .hints import return_type
 
-__all__ = ["Selector", "evaluate"]
+__all__ = ["ColumnExpression", "ExpressionPart", "Selectable", "Selector", "evaluate"]
 
 _ARROW = {int: pa.int64(), float: pa.float64(), str: pa.string(), bool: pa.bool_(), bytes: pa.binary()}
 _PYTHON = {arrow: python for python, arrow in _ARROW.items()} | {pa.date32(): datetime.date}
+
+
+class ColumnExpression(Protocol):
+    """A `pyarrow.compute.Expression`, for type checkers: pyarrow has no type information."""
+
+    def cast(self, *args: Any, **kwargs: Any) -> Any: ...
+    def is_valid(self) -> Any: ...
+    def isin(self, values: Any) -> Any: ...
+
+
+Selectable = str | ColumnExpression | Callable[[Any], Any] | int | Decimal
 
 
 class Selector:
@@ -28,20 +39,20 @@ class Selector:
     ('north', 1, 1)
     """
 
-    def __init__(self, given: Any, where: str) -> None:
+    def __init__(self, given: Selectable | Sequence[Selectable], argument: str) -> None:
         self.single = not isinstance(given, tuple | list)
-        self._parts = [_part(part, where) for part in ([given] if self.single else given)]
+        self._parts = [_part(part, argument) for part in ([given] if self.single else given)]  # type: ignore[union-attr]
         if not self._parts:
-            raise ValueError(f"{where} is empty; name at least one column, or give a function of one element")
+            raise ValueError(f"{argument} is empty; name at least one column, or give a function of one element")
 
     def __call__(self, element: Any) -> Any:
-        """What is selected of one element. May raise."""
+        """The value for one element. May raise."""
         if self.single:
             return self._parts[0](element)
         return tuple([part(element) for part in self._parts])
 
     def columns(self, table: pa.Table) -> list[pa.ChunkedArray] | None:
-        """What is selected of each row, a column per part; None if a function needs rows. May raise."""
+        """The values for all rows, a column per part; None if a function needs rows. May raise."""
         if any(isinstance(part, _Function) for part in self._parts):
             return None
         if all(isinstance(part, _Column) for part in self._parts):
@@ -49,12 +60,9 @@ class Selector:
         return evaluate(table, [part.expression for part in self._parts]).columns
 
     def type_of(self, element_type: Any) -> Any:
-        """The type of what is selected, as far as it is known before the run."""
+        """The type of the values, as far as it is known before the run."""
         types = [part.type_of(element_type) for part in self._parts]
         return types[0] if self.single else Tuple[tuple(types)]
-
-    def __str__(self) -> str:
-        return ", ".join(map(str, self._parts))
 
 
 def evaluate(table: pa.Table, expressions: list[pc.Expression]) -> pa.Table:
@@ -79,28 +87,28 @@ class _Column:
             raise ValueError(f"the rows have no column {self.name!r}; they have {', '.join(fields)}")
         return fields.get(self.name, AnyType)
 
-    def __str__(self) -> str:
-        return f"the column {self.name}"
 
+class ExpressionPart:
+    """A pyarrow expression, on rows that come one by one too: NamedTuples, beam.Rows or dicts."""
 
-class _Expression:
     def __init__(self, expression: pc.Expression) -> None:
         self.expression = expression
 
     def __call__(self, element: Any) -> Any:
         row = element if isinstance(element, dict) else element._asdict()
-        return evaluate(pa.Table.from_pylist([row]), [self.expression])[0][0].as_py()
+        return self.column(pa.Table.from_pylist([row]))[0].as_py()
+
+    def column(self, table: pa.Table) -> pa.ChunkedArray:
+        """The expression's value for each row."""
+        return evaluate(table, [self.expression])[0]
 
     def type_of(self, element_type: Any) -> Any:
         row = RowTypeConstraint.from_user_type(element_type)
         if row is None:
             return AnyType
-        schema = pa.schema([(name, _ARROW.get(_required(kind), pa.null())) for name, kind in row._fields])
-        found = evaluate(schema.empty_table(), [self.expression]).schema.field(0).type
+        schema = pa.schema([(name, _ARROW.get(_without_none(kind), pa.null())) for name, kind in row._fields])
+        found = self.column(schema.empty_table()).type
         return Optional[_PYTHON[found]] if found in _PYTHON else AnyType
-
-    def __str__(self) -> str:
-        return f"the expression {self.expression}"
 
 
 class _Function:
@@ -113,9 +121,6 @@ class _Function:
     def type_of(self, element_type: Any) -> Any:
         return return_type(self._function, element_type)
 
-    def __str__(self) -> str:
-        return f"the function {getattr(self._function, '__name__', self._function)}"
-
 
 class _Constant:
     def __init__(self, number: Any) -> None:
@@ -127,34 +132,31 @@ class _Constant:
     def type_of(self, element_type: Any) -> Any:
         return type(self._number)
 
-    def __str__(self) -> str:
-        return str(self._number)
 
-
-def _part(given: Any, where: str) -> Any:
+def _part(given: Any, argument: str) -> Any:
     if isinstance(given, str):
         return _Column(given)
     if isinstance(given, pc.Expression):
-        return _Expression(given)
+        return ExpressionPart(given)
     if callable(given):
         return _Function(given)
     if isinstance(given, int | Decimal) and not isinstance(given, bool):
         return _Constant(given)
     raise TypeError(
-        f"{where} takes a column's name, a pyarrow expression, a function of one element, a number, "
+        f"{argument} accepts a column's name, a pyarrow expression, a function of one element, a number, "
         f"or a tuple of these, not {given!r}"
     )
 
 
-def _required(kind: Any) -> Any:
-    """T of Optional[T]."""
+def _without_none(kind: Any) -> Any:
+    """T for Optional[T]."""
     choices = [choice for choice in getattr(kind, "__args__", ()) or getattr(kind, "union_types", ())]
     kept = [choice for choice in choices if choice is not type(None)]
     return kept[0] if len(kept) == 1 else kind
 
 
 class DateCoder(Coder):
-    """Always the same bytes for a date, unlike Beam's pickling fallback, so that a date can be a key."""
+    """Encodes a date always as the same bytes, which a key needs. Beam's pickling fallback does not."""
 
     def encode(self, value: datetime.date) -> bytes:
         return value.toordinal().to_bytes(4, "big")

@@ -1,4 +1,4 @@
-"""Errors made for people: one sentence that names what is wrong, with which value, and the fix."""
+"""Errors for users: one sentence that names what is wrong, with which value, and the fix."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ class ElementError(RuntimeError):
 
 
 class BreakerError(RuntimeError):
-    """Most items fail the same way: the fault is not in the items, so the run was stopped."""
+    """Most items failed the same way: the items are not at fault, so the run was stopped."""
 
 
 class QueueError(Exception):
@@ -23,7 +23,7 @@ class UnreadableError(QueueError):
     Args:
         sentence: what is wrong and where.
         payload: the part's bytes, for the dead letter.
-        offset: where the part begins, if that is not where the split begins.
+        offset: start of the part, if it differs from the start of the split.
     """
 
     def __init__(self, sentence: str, payload: bytes = b"", offset: int | None = None) -> None:

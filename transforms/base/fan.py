@@ -2,13 +2,26 @@
 
 import keyword
 from collections.abc import Mapping, Sequence
-from typing import Any
+from operator import itemgetter
+from typing import Any, Self
 
 from apache_beam.pvalue import PCollection
+from apache_beam.transforms.window import GlobalWindows
 
-from .guard import RESERVED
+from .guard import DEAD, RESERVED
 
-__all__ = ["FanIn", "branch_names", "named_inputs"]
+__all__ = [
+    "Branches",
+    "FanIn",
+    "branch_names",
+    "branches",
+    "checked_result",
+    "named_inputs",
+    "require_finite_windows",
+]
+
+#: Names of counters that every pattern may have, and of the output for dead letters.
+_TAKEN = (*RESERVED, "duplicates", DEAD)
 
 
 class FanIn:
@@ -37,18 +50,84 @@ def named_inputs(inputs: Any, pattern: str) -> dict[str, PCollection]:
     return named
 
 
-def branch_names(names: Sequence[str], pattern: str, least: int = 2) -> tuple[str, ...]:
-    """The checked names of a fan-out's outputs: they become fields of a NamedTuple and names of counters."""
+def require_finite_windows(streams: Mapping[str, PCollection], pattern: str) -> None:
+    """Raises ValueError for an unbounded input in the global window, whose end never comes."""
+    for name, stream in streams.items():
+        windowing = stream.windowing
+        if not stream.is_bounded and isinstance(windowing.windowfn, GlobalWindows) and windowing.is_default():
+            raise ValueError(
+                f"{pattern}: the input {name or stream} is unbounded and in the global window, which never ends; "
+                "put `beam.WindowInto(FixedWindows(60))` before it"
+            )
+
+
+class Branches(tuple[Any, ...]):
+    """The outputs of a fan-out by name: `split.email` or `split["email"]`. Beam takes it for a NamedTuple."""
+
+    _fields: tuple[str, ...]
+
+    def __new__(cls, *outputs: Any) -> Self:
+        return super().__new__(cls, outputs)
+
+    def __getitem__(self, place: Any) -> Any:
+        if not isinstance(place, str):
+            return super().__getitem__(place)
+        if place not in self._fields:
+            raise KeyError(f"no branch is named {place!r}; the branches are {', '.join(map(repr, self._fields))}")
+        return super().__getitem__(self._fields.index(place))
+
+    @classmethod
+    def _make(cls, outputs: Any) -> Self:
+        return cls(*outputs)
+
+    def _asdict(self) -> dict[str, Any]:
+        return dict(zip(self._fields, self, strict=True))
+
+
+def branches(kind: str, names: Sequence[str], outputs: Sequence[Any], result: type[Any] | None) -> Any:
+    """Outputs by name, as the class that the user wants if there is one."""
+    if result is not None:
+        return result(**dict(zip(names, outputs, strict=True)))
+    attributes = {name: property(itemgetter(i)) for i, name in enumerate(names) if _is_attribute(name)}
+    return type(kind, (Branches,), {**attributes, "_fields": tuple(names)})(*outputs)
+
+
+def branch_names(names: Sequence[str], pattern: str, least: int = 2, *, any_text: bool = False) -> tuple[str, ...]:
+    """The checked names of a fan-out's branches, which become names of outputs and counters.
+
+    Args:
+        names: as the user wrote them.
+        pattern: the pattern's class, for error messages.
+        least: the least number of branches.
+        any_text: whether a name may be any text, as keys in data are; otherwise it is a Python name.
+    """
     if len(names) < least:
         raise ValueError(f"{pattern} needs at least {least} branches, got {len(names)}: {', '.join(map(repr, names))}")
     for name in names:
         if not isinstance(name, str):
             raise TypeError(f"{pattern}: the name of a branch is a string, not {name!r}")
-        if not name.isidentifier() or keyword.iskeyword(name) or name.startswith("_") or name in RESERVED:
+        if name in _TAKEN or not (name if any_text else _is_attribute(name)):
+            form = "any text that is not empty" if any_text else "a Python name without a leading underscore"
             raise ValueError(
-                f"{pattern}: {name!r} can't be the name of a branch; use a Python name without a leading underscore "
-                f"that is neither a keyword nor one of {', '.join(RESERVED)}"
+                f"{pattern}: {name!r} can't be the name of a branch; use {form}, except {', '.join(_TAKEN)}"
             )
         if list(names).count(name) > 1:
             raise ValueError(f"{pattern}: two branches have the name {name!r}; give each branch a name of its own")
     return tuple(names)
+
+
+def checked_result(result: Any, names: Sequence[str], pattern: str) -> Any:
+    """The NamedTuple class that a user wants as a fan-out's result. Raises unless its fields are the branches."""
+    fields = getattr(result, "_fields", None)
+    if not (isinstance(result, type) and issubclass(result, tuple) and fields):
+        raise TypeError(f"{pattern}: with_result takes a NamedTuple class, not {result!r}")
+    if set(fields) != set(names):
+        raise ValueError(
+            f"{pattern}: {result.__name__} has the fields {', '.join(fields)}, but the branches are "
+            f"{', '.join(names)}; make them the same"
+        )
+    return result
+
+
+def _is_attribute(name: str) -> bool:
+    return name.isidentifier() and not keyword.iskeyword(name) and not name.startswith("_")

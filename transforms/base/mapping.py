@@ -1,4 +1,4 @@
-"""A result per element, in the form in which the elements come: what Map and every guarded conversion are made of."""
+"""A result per element, in the form of the elements: the basis of Map and of every guarded conversion."""
 
 from collections.abc import Callable, Iterator
 from time import perf_counter
@@ -10,23 +10,30 @@ from apache_beam.typehints import List
 
 from .batches import batch_type_of, rows_of
 from .guard import Guard, GuardedStep, OneByOne, apply_guarded, dead_outputs
+from .pattern import Pattern
+from .stream import Stream
 
 __all__ = ["map_elements"]
 
 
 def map_elements(
-    pattern: Any, elements: PCollection, function: Callable[[Any], Any], result_type: Any, guard: Guard, **labels: str
-) -> PCollection:
+    pattern: Pattern[Any, Any],
+    elements: PCollection,
+    function: Callable[[Any], Any],
+    result_type: Any,
+    guard: Guard,
+    **labels: str,
+) -> Stream[Any]:
     """The function's results: a list of results for each list or table of elements."""
     batch_type = batch_type_of(elements)
-    fn = OneByOne(guard, function)
+    fn: GuardedStep = OneByOne(guard, function)
     if batch_type is not None:
-        fn = _Batches(guard, function, (elements.element_type, batch_type), result_type)
+        fn = _MapBatches(guard, function, (elements.element_type, batch_type), result_type)
     return apply_guarded(pattern, elements, fn, {"results": result_type}, **labels)[0]
 
 
-class _Batches(GuardedStep):
-    """Calls a function of each element of a batch."""
+class _MapBatches(GuardedStep):
+    """Calls a function on each element of a batch."""
 
     def __init__(self, guard: Guard, function: Callable[[Any], Any], types: tuple[Any, Any], result_type: Any) -> None:
         super().__init__(guard)

@@ -2,22 +2,28 @@
 
 import copy
 from collections.abc import Callable
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
 import apache_beam as beam
 from apache_beam.pvalue import PCollection
 from apache_beam.transforms.error_handling import ErrorHandler
 
 from .breaker import Breaker
+from .stream import In, Out
 
 __all__ = ["GuardedPattern", "Pattern", "ViewedPattern", "single_input"]
-
-In = TypeVar("In")
-Out = TypeVar("Out")
 
 
 class Pattern(beam.PTransform[In, Out]):
     """A transform that counts what it does, and whose `.with_*` methods return a changed copy."""
+
+    _handler: ErrorHandler | None = None
+    _breaker: Breaker | None = None
+
+    if TYPE_CHECKING:  # The types of `p | pattern` and `"Label" >> pattern`, which Beam does not annotate.
+
+        def __ror__(self, left: Any, label: str | None = None) -> Out: ...
+        def __rrshift__(self, label: str) -> Self: ...
 
     def _with(self, **changes: Any) -> Self:
         changed = copy.copy(self)
@@ -27,10 +33,7 @@ class Pattern(beam.PTransform[In, Out]):
 
 
 class GuardedPattern(Pattern[In, Out]):
-    """A pattern that runs user code, or reads or writes what may be broken: elements may fail one by one."""
-
-    _handler: ErrorHandler | None = None
-    _breaker: Breaker | None = None
+    """A pattern that runs user code, or reads or writes data that may be broken: elements may fail one by one."""
 
     def with_error_handler(self, handler: ErrorHandler | None) -> Self:
         """Sends failed elements to this handler as DeadLetters; without a handler the first failure fails the run."""
@@ -46,7 +49,7 @@ class GuardedPattern(Pattern[In, Out]):
 
 
 class ViewedPattern(GuardedPattern[In, Out]):
-    """A pattern whose user code sees a view of the element, while the element itself passes on."""
+    """A pattern whose user code gets a view of the element, while the element itself passes on."""
 
     _view: Callable[[Any], Any] | None = None
 
@@ -65,5 +68,5 @@ def single_input(pattern: beam.PTransform, elements: Any) -> None:
     if not isinstance(elements, PCollection):
         raise TypeError(
             f"{type(pattern).__name__} takes one PCollection, not {type(elements).__name__}; "
-            "gather several with Merger() first"
+            "merge several with Merger() first"
         )

@@ -6,42 +6,41 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from .columns import evaluate
+from .columns import ColumnExpression, ExpressionPart
+from .stream import T
 
-__all__ = ["ColumnPredicate", "Predicate", "predicate"]
+__all__ = ["ColumnPredicate", "Predicate", "checked_predicate"]
 
-Predicate = Callable[[Any], Any]
+#: A function of one element whose result is true or false, or a boolean expression over columns.
+Predicate = Callable[[T], object] | ColumnExpression
 
 
-def predicate(given: Any, where: str) -> Predicate:
-    """The callable for what the user gave; an Expression becomes one that can also be evaluated by columns."""
+def checked_predicate(given: Any, argument: str) -> Callable[[Any], Any]:
+    """A callable for a user's predicate; for an expression, a ColumnPredicate. Raises TypeError for anything else."""
     if isinstance(given, pc.Expression):
         return ColumnPredicate(given)
     if callable(given):
         return given
     raise TypeError(
-        f"{where} must be a function of one element or a pyarrow.compute.Expression, not {given!r}; "
+        f"{argument} must be a function of one element or a pyarrow.compute.Expression, not {given!r}; "
         "write for instance `lambda order: order.shipped` or `pc.field('shipped')`"
     )
 
 
-class ColumnPredicate:
+class ColumnPredicate(ExpressionPart):
     """A boolean pyarrow expression. Null counts as false, as in SQL's WHERE."""
 
-    def __init__(self, expression: pc.Expression) -> None:
-        self._expression = expression
+    def __call__(self, element: Any) -> bool:
+        return bool(super().__call__(element))
 
-    def __call__(self, row: Any) -> bool:
-        """For rows that come one by one: NamedTuples, beam.Rows or dicts."""
-        fields = row if isinstance(row, dict) else row._asdict()
-        return bool(self.mask(pa.Table.from_pylist([fields]))[0].as_py())
-
-    def mask(self, table: pa.Table) -> pa.ChunkedArray:
-        """True where the expression holds."""
-        column = evaluate(table, [self._expression])[0]
+    def column(self, table: pa.Table) -> pa.ChunkedArray:
+        """True for each row for which the expression holds."""
+        column = super().column(table)
         if column.type != pa.bool_():
-            raise TypeError(f"the expression {self} is of type {column.type}, not boolean; compare it with something")
+            raise TypeError(
+                f"the expression {self.expression} is of type {column.type}, not boolean; compare it with something"
+            )
         return pc.fill_null(column, False)
 
     def __str__(self) -> str:
-        return str(self._expression)
+        return str(self.expression)

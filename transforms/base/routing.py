@@ -1,9 +1,8 @@
 """The routing primitive: element -> outputs, for every pattern that passes elements on unchanged.
 
-A pattern gives a `Router`, which says where an element goes: a tuple of indices into the pattern's outputs. The rest is
-here: views, counters, isolation between branches, element types, and the three forms in which data comes: elements,
-lists and Arrow tables. The producer of the input decides the form, so batches stay batches, and nothing is gathered or
-scattered on the way.
+A pattern has a `Router`, which chooses where an element goes: a tuple of indices into the pattern's outputs. The rest
+is here: views, counters, isolation between branches, element types, and the three forms of data: elements, lists and
+Arrow tables. The producer of the input decides the form, so batches stay batches.
 """
 
 import copy
@@ -22,6 +21,7 @@ from .dead_letter import DeadLetter
 from .guard import DEAD, RESERVED, Guard, GuardedStep, apply_guarded, dead_outputs
 from .message import Message
 from .pattern import Pattern, single_input
+from .stream import Stream
 
 __all__ = ["Router", "route"]
 
@@ -33,24 +33,24 @@ _FIRST = (0,)
 
 
 class Router:
-    """Where a pattern's elements go. Made by the launcher, pickled to the workers."""
+    """Chooses where a pattern's elements go. Made by the launcher, pickled to the workers."""
 
     #: Name of the user's function in error messages.
     user_code = "the function"
 
     def choose(self, view: Any) -> Any:
-        """Runs user code on one element: returns its places, or what `resolve` turns into places. May raise."""
+        """Runs user code on one element and returns its places, or a value for `resolve`. May raise."""
         raise NotImplementedError
 
     #: Set for a plain predicate: matches go to output 0; the rest go to output 1 if there is one, otherwise they are
     #: dropped.
     predicate: Callable[[Any], Any] | None = None
 
-    #: Turns a list of what `choose` returned into a list of places; None if `choose` returns places.
+    #: Turns the values that `choose` returned for a batch into places; None if `choose` returns places.
     resolve: Callable[[list[Any]], Sequence[Places]] | None = None
 
     def split_table(self, table: pa.Table) -> Sequence[pa.Table] | None:
-        """The rows for each output, or None if user code needs rows. May raise: then rows are tried one by one."""
+        """The rows for each output, or None if user code needs rows. If it raises, rows are tried one by one."""
         return None
 
 
@@ -62,33 +62,40 @@ def route(
     *,
     verb: str,
     isolate: bool = False,
-) -> list[PCollection]:
+) -> list[Stream[Any]]:
     """Applies a router to a PCollection: one output per name, each with the input's type."""
     single_input(pattern, elements)
     batch_type = batch_type_of(elements)
     form = _RouteElements if batch_type is None else _RouteTables if batch_type is pa.Table else _RouteLists
     branches = names if len(names) > 1 else ()  # A single output is counted as `out` already.
     guard = Guard(pattern, elements.element_type, router.user_code, counters=(*RESERVED, *branches))
-    fn = form(guard, router, names, getattr(pattern, "_view", None), (elements.element_type, batch_type), isolate)
-    types = dict.fromkeys(names, elements.element_type)
+    view = getattr(pattern, "_view", None)
+    fn = form(guard, router, names, view, (elements.element_type, batch_type), isolate)
+    types = dict.fromkeys(_tags(names), elements.element_type)
     return apply_guarded(pattern, elements, fn, types, verb=verb, label="Route")
 
 
+def _tags(names: Sequence[str]) -> Sequence[str]:
+    """Tags of the outputs. Beam writes the main output's tag as "None", which may also be the name of a branch."""
+    return [str(place) for place in range(len(names))] if "None" in names else names
+
+
 class _Route(GuardedStep):
-    """A subclass for each form of the data."""
+    """Base of a step for each form of the data."""
 
     def __init__(
         self, guard: Guard, router: Router, names: Sequence[str], view: Any, types: tuple[Any, Any], isolate: bool
     ) -> None:
         super().__init__(guard)
         self._router, self._names, self._view, self._isolate = router, tuple(names), view, isolate
+        self._tags = _tags(names)
         self._element_type, self._batch_type = types
 
     def infer_output_type(self, input_type: Any) -> Any:
         return input_type
 
     def _output(self, place: int, values: Any) -> Any:
-        return TaggedOutput(self._names[place], values) if place else values
+        return TaggedOutput(self._tags[place], values) if place else values
 
     def _count(self, total: int, moved: int, dead: int, placed: Sequence[int]) -> None:
         branches = dict(zip(self._names, placed, strict=True))
@@ -97,7 +104,7 @@ class _Route(GuardedStep):
 
 
 class _RouteElements(_Route):
-    """One by one. In this path each call per element shows, hence the tally by places."""
+    """Routes elements one by one. Each call per element costs time here, so counts are kept by places."""
 
     def setup(self) -> None:
         super().setup()
@@ -149,7 +156,7 @@ class _RouteBatches(_Route):
         return indices, chosen if resolve is None else resolve(chosen), letters
 
     def _by_output(self, items: Sequence[Any], places: Sequence[Any]) -> list[list[Any]]:
-        """What goes to each output."""
+        """The items for each output."""
         if self._router.predicate is not None:
             kept = list(compress(items, places))
             return [kept] if len(self._names) == 1 else [kept, list(compress(items, map(not_, places)))]
@@ -168,7 +175,7 @@ class _RouteBatches(_Route):
 
 
 class _RouteLists(_RouteBatches):
-    """A list at a time: the form of queue messages."""
+    """Routes a list at a time: the form of queue messages."""
 
     def process_batch(self, batch: Any) -> Iterator[Any]:
         began = perf_counter()
@@ -188,7 +195,7 @@ class _RouteLists(_RouteBatches):
         yield from dead_outputs(letters)
 
     def _filtered(self, batch: list[Any], predicate: Callable[[Any], Any], view: Callable[[Any], Any]) -> Any:
-        """The kept elements with their views, and dead letters."""
+        """The kept elements with their views, and dead letters. A loop, because views are made here."""
         kept, letters = ViewedBatch(view), list[DeadLetter]()
         keep, keep_view = kept.append, kept.views.append
         elements = iter(batch)
@@ -214,14 +221,14 @@ class _RouteLists(_RouteBatches):
 
 
 class _RouteTables(_RouteBatches):
-    """An Arrow table at a time: the form of rows."""
+    """Routes an Arrow table at a time: the form of rows."""
 
     def process_batch(self, batch: Any) -> Iterator[Any]:
         began = perf_counter()
         letters: list[DeadLetter] = []
         try:
             outputs = self._router.split_table(batch) if self._view is None else None
-        except Exception:  # A column function fails as a whole; row by row the cause is found.
+        except Exception:  # A column function fails for the whole table: the rows show which of them is the cause.
             outputs = None
         if outputs is None:
             outputs, letters = self._split_rows(batch)
@@ -238,7 +245,7 @@ class _RouteTables(_RouteBatches):
 
 
 def _views_of(batch: Sequence[Any], view: Callable[[Any], Any] | None) -> Iterator[Any]:
-    """What user code sees of each element."""
+    """The elements as user code gets them."""
     if view is None:
         return iter(batch)
     made = _made_views(batch, view)

@@ -1,4 +1,4 @@
-"""The counters of a run, from what its runner reports."""
+"""The counters of a run, as its runner reports them."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -12,50 +12,50 @@ __all__ = ["Key", "counters_in", "counters_of", "decoded", "element_counts", "in
 
 _USER_COUNTER = "beam:metric:user:sum_int64:v1"
 _ELEMENT_COUNT = "beam:metric:element_count:v1"
-#: A counter: the label of the step, the namespace (the pattern's class), the name.
+#: A counter: label of the step, namespace (the pattern's class), name.
 Key = tuple[str, str, str]
 
 
 def counters_of(result: Any, pipeline: beam.Pipeline | None = None) -> Counter[Key]:
-    """All counters of a run; the final ones if the runner reports them."""
-    seen, final = _reported(result, pipeline)
-    return Counter({**seen, **final})
+    """All counters of a run, with their final values if the runner reports them."""
+    attempted, final = _reported(result, pipeline)
+    return Counter({**attempted, **final})
 
 
 def interim_of(result: Any, pipeline: beam.Pipeline | None = None) -> set[Key]:
-    """The counters without a final value, in a runner that reports final values of others.
+    """The counters without a final value, on a runner that reports final values of other counters.
 
-    Prism drops the last counters of some bundles; Flink reports only what it saw last, which is final.
+    Prism drops the last counters of some bundles. Flink reports only the values it saw last, which are final.
     """
-    seen, final = _reported(result, pipeline)
-    return seen.keys() - final.keys() if final else set()
+    attempted, final = _reported(result, pipeline)
+    return attempted.keys() - final.keys() if final else set()
 
 
 def _reported(result: Any, pipeline: beam.Pipeline | None) -> tuple[Counter[Key], Counter[Key]]:
-    """What the runner saw, and what it calls final. It names a step by an id, for which the pipeline knows the label.
+    """The attempted and the final values. Runners name a step by an id, for which the pipeline has the label.
 
-    A job server is asked directly: `result.metrics()` repeats its first answer when the run has gone on, and of a step
-    in several stages (Flink puts what follows a Flatten into the stage of each input) it keeps one stage's.
+    A job server is asked directly: `result.metrics()` repeats its first answer while the run continues, and keeps one
+    stage's values of a step in several stages (Flink puts the steps after a Flatten into the stage of each input).
     """
     steps = pipeline.to_runner_api().components.transforms if pipeline else {}
     if isinstance(result, PipelineResult):
         request = beam_job_api_pb2.GetJobMetricsRequest(job_id=result._job_id)
         metrics = result._job_service.GetJobMetrics(request).metrics
         return counters_in(steps, metrics.attempted), counters_in(steps, metrics.committed)
-    seen, final = Counter[Key](), Counter[Key]()
+    attempted, final = Counter[Key](), Counter[Key]()
     for metric in result.metrics().query()["counters"]:
         step = metric.key.step or ""
         label = steps[step].unique_name if step in steps else step
         key = label, metric.key.metric.namespace, metric.key.metric.name
-        seen[key] += metric.attempted or 0
+        attempted[key] += metric.attempted or 0
         if metric.committed is not None:
             final[key] += metric.committed
-    return seen, final
+    return attempted, final
 
 
 def counters_in(names: Any, infos: Iterable[Any]) -> Counter[Key]:
-    """The users' counters among the metrics of a worker or a job server, with the labels of the steps."""
-    counted: Counter[Key] = Counter()
+    """The user counters among the metrics of a worker or a job server, with the labels of the steps."""
+    counted = Counter[Key]()
     for info in infos:
         if info.urn == _USER_COUNTER:
             step = info.labels["PTRANSFORM"]
@@ -70,11 +70,11 @@ def element_counts(infos: Iterable[Any]) -> dict[str, int]:
     for info in infos:
         if info.urn == _ELEMENT_COUNT:
             name = info.labels["PCOLLECTION"]
-            # A PCollection between two stages is reported by both.
+            # Both stages report a PCollection between them.
             counts[name] = max(decoded(info.payload), counts.get(name, 0))
     return counts
 
 
 def decoded(payload: bytes) -> int:
-    """A varint, as the portability protocol writes counters."""
+    """The number in a varint, the format of counters in the portability protocol."""
     return sum((byte & 0x7F) << (7 * place) for place, byte in enumerate(payload))

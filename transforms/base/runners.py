@@ -1,4 +1,4 @@
-"""Names of Beam's runners that work on this machine."""
+"""Names of Beam's runners that run on the local machine."""
 
 __all__ = ["IN_PROCESS", "LOCAL"]
 

@@ -1,4 +1,4 @@
-"""What Reduce, Sum and Histogram share: elements become pairs (key, value), whose values are merged."""
+"""The base of Reduce, Sum and Histogram: elements become pairs (key, value), whose values are merged."""
 
 from collections.abc import Callable
 from typing import Any, Self
@@ -10,10 +10,10 @@ from apache_beam.typehints import Tuple
 
 from ..base.batches import batch_type_of
 from ..base.columns import Selector
-from ..base.fan import FanIn, named_inputs
+from ..base.fan import FanIn, named_inputs, require_finite_windows
 from ..base.guard import Guard, apply_guarded
 from ..base.pattern import ViewedPattern
-from ..base.windows import refuse_endless
+from ..base.stream import Stream
 from .fanout import FannedOut
 from .merge import Merge
 from .precombine import Pair, precombine
@@ -21,7 +21,7 @@ from .precombine import Pair, precombine
 __all__ = ["Aggregation"]
 
 
-class Aggregation(FanIn, ViewedPattern[Any, Any]):
+class Aggregation(FanIn, ViewedPattern[Any, Stream[tuple[Any, Any]]]):
     """A pattern that merges all values of a key into one."""
 
     _fanout: int | Callable[[Any], int] | None = None
@@ -29,20 +29,20 @@ class Aggregation(FanIn, ViewedPattern[Any, Any]):
     _value: Selector | None = None
 
     def with_fanout(self, fanout: int | Callable[[Any], int]) -> Self:
-        """Spreads hot keys: merges each key's values in this many places first, then in one.
+        """Spreads hot keys: merges each key's values in several places first, then in one.
 
         Args:
-            fanout: a number for all keys, or a function of the key.
+            fanout: the number of places for all keys, or a function of the key that returns it.
         """
         if not callable(fanout) and not (isinstance(fanout, int) and fanout >= 1):
-            raise ValueError(f"with_fanout takes a number of at least 1, or a function of the key, not {fanout!r}")
+            raise ValueError(f"with_fanout needs a number of at least 1, or a function of the key, not {fanout!r}")
         return self._with(_fanout=fanout)
 
-    def _aggregate(self, inputs: Any, merge: Any) -> PCollection:
+    def _aggregate(self, inputs: Any, merge: Any) -> Stream:
         name = type(self).__name__
         streams = {"": inputs} if isinstance(inputs, PCollection) else named_inputs(inputs, name)
-        refuse_endless(streams, name)
-        pairs = [self._paired(stream, merge, f"Pair {given}".rstrip()) for given, stream in streams.items()]
+        require_finite_windows(streams, name)
+        pairs = [self._paired(stream, merge, f"Pair {name}" if name else "Pair") for name, stream in streams.items()]
         gathered = pairs[0] if len(pairs) == 1 else tuple(pairs) | "Gather" >> beam.Flatten()
         once = beam.CombinePerKey(merge)
         totals = gathered | "Merge" >> (once if self._fanout is None else FannedOut(merge, self._fanout))
@@ -59,7 +59,7 @@ class Aggregation(FanIn, ViewedPattern[Any, Any]):
         return apply_guarded(self, stream, fn, {"pairs": Tuple[key_type, partial]}, verb=verb, label="Pairs")[0]
 
     def _types(self, element_type: Any) -> tuple[Any, Any]:
-        seen = AnyType if self._view else element_type
-        pair = getattr(seen, "tuple_types", None) or (AnyType, AnyType)
-        key = self._key.type_of(seen) if self._key else pair[0]
-        return key, self._value.type_of(seen) if self._value else seen if self._key else pair[1]
+        viewed = AnyType if self._view else element_type
+        pair = getattr(viewed, "tuple_types", None) or (AnyType, AnyType)
+        key = self._key.type_of(viewed) if self._key else pair[0]
+        return key, self._value.type_of(viewed) if self._value else viewed if self._key else pair[1]

@@ -1,4 +1,4 @@
-"""Hot keys: merged in several places first, then in one."""
+"""The fan-out of hot keys: their values are merged in several places first, then in one."""
 
 import copy
 import random
@@ -16,10 +16,10 @@ __all__ = ["FannedOut"]
 
 
 class FannedOut(beam.PTransform):
-    """As CombinePerKey(...).with_hot_key_fanout(...), which loses what is late: on the way it allows no lateness.
+    """Like CombinePerKey(...).with_hot_key_fanout(...), which loses late elements: its inner windows allow no lateness.
 
     In: PCollection[Tuple[K, V]].
-    Out: what CombinePerKey makes of it.
+    Out: the output of CombinePerKey.
     """
 
     def __init__(self, merge: beam.CombineFn, fanout: int | Callable[[Any], int]) -> None:
@@ -31,15 +31,15 @@ class FannedOut(beam.PTransform):
         key, value = getattr(pairs.element_type, "tuple_types", None) or (AnyType, AnyType)
         spread = beam.ParDo(_Spread(self._fanout)).with_output_types(Tuple[Tuple[int, key], value])
         places = pairs | "Spread" >> spread
-        places._windowing = _telling_once(pairs.windowing)
+        places._windowing = _discarding(pairs.windowing)
         parts = places | "Parts" >> beam.CombinePerKey(_Parts(self._merge))
         gathered = parts | "Gather" >> beam.MapTuple(_without_place).with_output_types(Tuple[key, AnyType])
         gathered._windowing = pairs.windowing
         return gathered | "Whole" >> beam.CombinePerKey(_Whole(self._merge))
 
 
-def _telling_once(windowing: Windowing) -> Windowing:
-    """Else a part that is told again, whole, would count again."""
+def _discarding(windowing: Windowing) -> Windowing:
+    """The same windowing without accumulation: an accumulated part that fires again would count twice."""
     discarding = copy.copy(windowing)
     discarding.accumulation_mode = AccumulationMode.DISCARDING
     return discarding
@@ -50,7 +50,7 @@ class _Spread(beam.DoFn):
         self._fanout = fanout
 
     def start_bundle(self) -> None:
-        self._place = random.getrandbits(31)  # One for a bundle, whose values of a key are merged before they travel.
+        self._place = random.getrandbits(31)  # One per bundle, whose values of a key are merged before the shuffle.
 
     def process(self, pair: Any) -> Any:
         key, value = pair
@@ -63,7 +63,7 @@ def _without_place(place_and_key: tuple[int, Any], part: Any) -> tuple[Any, Any]
 
 
 class _Parts(beam.CombineFn):
-    """Merges as far as an accumulator."""
+    """Merges values into an accumulator, which is the output."""
 
     def __init__(self, merge: beam.CombineFn) -> None:
         self._merge = merge

@@ -17,12 +17,12 @@ from ..base.metrics import step_counters
 
 __all__ = ["barrier"]
 
-#: Number of keys, and so of workers, over which the held elements are spread.
+#: Number of keys, and so of workers, over which the elements are spread while they wait.
 _SHARDS = 64
 
 
 def barrier(streams: dict[str, PCollection]) -> dict[str, PCollection]:
-    """Each stream, held back: all are grouped together, and a group opens when the slowest input has arrived."""
+    """Each stream, delayed: all are grouped together, and a group opens when the slowest input has arrived."""
     batched = [batch_type_of(stream) is not None for stream in streams.values()]
     packed = [
         stream | f"Pack{i}" >> Pack("Join") if batched[i] else stream for i, stream in enumerate(streams.values())
@@ -37,7 +37,7 @@ def barrier(streams: dict[str, PCollection]) -> dict[str, PCollection]:
     names = [str(i) for i in range(len(held))]
     opened = tuple(held) | "Await all" >> beam.Flatten() | "Wait" >> beam.GroupByKey()
     step = beam.ParDo(_Open(coders))
-    step.label = "Groups"  # Else the class name would be a label.
+    step.label = "Groups"  # Otherwise the class name would be a label.
     outputs = opened | "Open" >> step.with_outputs(*names)
     passed = {}
     for i, (name, stream) in enumerate(streams.items()):
@@ -50,7 +50,7 @@ def barrier(streams: dict[str, PCollection]) -> dict[str, PCollection]:
 
 class _Hold(beam.DoFn):
     def __init__(self, number: int, coder: Coder, counted: bool) -> None:
-        self._number, self._coder, self._counted = number, coder, counted  # Pack counts what comes in batches.
+        self._number, self._coder, self._counted = number, coder, counted  # Pack has counted batches.
 
     def start_bundle(self) -> None:
         self._counters = () if self._counted else step_counters("Join", ("in", "out"))
@@ -58,7 +58,7 @@ class _Hold(beam.DoFn):
     def process(self, element: Any, timestamp: Any = beam.DoFn.TimestampParam) -> Any:
         for counter in self._counters:
             counter.inc()
-        shard = random.randrange(_SHARDS)  # noqa: S311 (no secret: it only spreads)
+        shard = random.randrange(_SHARDS)  # noqa: S311 (not a secret)
         return ((shard, (self._number, timestamp.micros, self._coder.encode(element))),)
 
 
@@ -70,4 +70,4 @@ class _Open(beam.DoFn):
     def process(self, group: Any, window: Any = beam.DoFn.WindowParam) -> Iterator[Any]:
         for number, micros, encoded in group[1]:
             element = self._coders[number].decode(encoded)
-            yield TaggedOutput(self._names[number], WindowedValue(element, Timestamp(micros=micros), [window]))
+            yield TaggedOutput(self._names[number], WindowedValue(element, Timestamp(micros=micros), (window,)))
