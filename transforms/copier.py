@@ -10,8 +10,6 @@ from .base.pattern import Pattern
 from .base.routing import Router, route
 from .base.stream import Out, U
 
-__all__ = ["Copier"]
-
 
 class Copier(Pattern[PCollection[Any], Out]):
     """Duplicates one stream of work items into two or more identical streams.
@@ -57,11 +55,9 @@ class Copier(Pattern[PCollection[Any], Out]):
 
     def with_result(self, result: type[U]) -> "Copier[U]":
         """Makes the result an instance of a NamedTuple class whose fields are the branches: type checkers know it."""
-        typed: Any = self._with(_result=checked_result(result, self._names, "Copier"))
-        return typed
+        return self._with(_result=checked_result(result, self._names, "Copier"))  # type: ignore[return-value]
 
     def expand(self, elements: PCollection) -> Any:
-        """One branch per name."""
         outputs = route(self, elements, _ToAll(len(self._names)), self._names, verb="Copy", isolate=self._isolate)
         return branches("Copies", self._names, outputs, self._result)
 

@@ -15,13 +15,11 @@ from apache_beam.typehints import Tuple
 from apache_beam.utils.timestamp import Duration, Timestamp
 from apache_beam.utils.windowed_value import WindowedValue
 
-from .base.keyed import keyed
+from .base.mapping import keyed
 from .base.message import MESSAGE_ID, Message
 from .base.metrics import step_counters
 from .base.pattern import GuardedPattern
 from .base.stream import SameElements, Stream, T
-
-__all__ = ["Dedupe"]
 
 
 class Dedupe(GuardedPattern[PCollection[T], Stream[T]], SameElements):
@@ -65,13 +63,12 @@ class Dedupe(GuardedPattern[PCollection[T], Stream[T]], SameElements):
         self._key, self._within = key or message_id, within
 
     def expand(self, elements: PCollection) -> Stream:
-        """The first elements."""
         self._check(elements)
         windowing, coder = elements.windowing, registry.get_coder(elements.element_type)
         window_coder = windowing.windowfn.get_window_coder()
         pairs = keyed(self, elements, self._key, coder.encode, bytes)
-        tagged: Any = pairs | "Keep window" >> beam.ParDo(_KeepWindow(window_coder))
-        tagged.element_type = Tuple[pairs.element_type.tuple_types[0], Tuple[bytes, bytes]]  # type: ignore[union-attr]
+        tagged_type = Tuple[pairs.element_type.tuple_types[0], Tuple[bytes, bytes]]  # type: ignore[union-attr]
+        tagged = pairs | "Keep window" >> beam.Map(_with_window, window_coder).with_output_types(tagged_type)
         tagged._windowing = Windowing(GlobalWindows())  # As Reshuffle does: all windows share the state.
         remember = beam.ParDo(_First(self._within, coder, window_coder))
         first = tagged | "Remember" >> remember.with_output_types(elements.element_type)
@@ -103,14 +100,11 @@ def message_id(message: Message) -> bytes:
     return found
 
 
-class _KeepWindow(beam.DoFn):
-    def __init__(self, window_coder: Any) -> None:
-        self._coder = window_coder
-
-    def process(self, pair: Any, timestamp: Any = beam.DoFn.TimestampParam, window: Any = beam.DoFn.WindowParam) -> Any:
-        key, encoded = pair
-        whole = GlobalWindows.windowed_value((key, (self._coder.encode(window), encoded)), timestamp)
-        return (whole,)
+def _with_window(
+    pair: Any, coder: Any, timestamp: Any = beam.DoFn.TimestampParam, window: Any = beam.DoFn.WindowParam
+) -> Any:
+    key, encoded = pair
+    return GlobalWindows.windowed_value((key, (coder.encode(window), encoded)), timestamp)
 
 
 class _First(beam.DoFn):

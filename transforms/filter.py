@@ -6,12 +6,10 @@ from typing import Any
 import pyarrow as pa
 from apache_beam.pvalue import PCollection
 
+from .base.columns import ColumnPredicate, Predicate, checked_predicate
 from .base.pattern import ViewedPattern
-from .base.predicates import ColumnPredicate, Predicate, checked_predicate
 from .base.routing import Router, route
 from .base.stream import SameElements, Stream, T
-
-__all__ = ["Filter"]
 
 
 class Filter(ViewedPattern[PCollection[T], Stream[T]], SameElements):
@@ -49,7 +47,6 @@ class Filter(ViewedPattern[PCollection[T], Stream[T]], SameElements):
         self._keep = checked_predicate(keep, "Filter(keep)")
 
     def expand(self, elements: PCollection) -> Stream:
-        """The kept elements."""
         return route(self, elements, _Keep(self._keep), ["kept"], verb="Keep")[0]
 
 

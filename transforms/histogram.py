@@ -3,13 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from .base.columns import Selectable, Selector
+from .base.columns import Selection
 from .base.stream import Stream
 from .combine.aggregation import Aggregation
-from .combine.bins import checked_edges
 from .combine.histogram import BinMerge, SketchMerge
-
-__all__ = ["Histogram"]
 
 
 class Histogram(Aggregation):
@@ -57,32 +54,19 @@ class Histogram(Aggregation):
 
     def __init__(
         self,
-        value: Selectable | None = None,
-        key: Selectable | Sequence[Selectable] | None = None,
+        value: Selection | None = None,
+        key: Selection | None = None,
         *,
         bins: Sequence[Any] | None = None,
         relative_error: float | None = None,
     ) -> None:
         super().__init__()
         if (bins is None) == (relative_error is None):
-            raise ValueError("Histogram takes either bins=(0, 10, 100) or relative_error=0.01")
-        if (value is None) != (key is None):
-            raise ValueError(
-                f"Histogram(value={value!r}, key={key!r}) needs both, or neither for pairs (key, number); "
-                "key=lambda _: 'all' makes one distribution of everything"
-            )
-        self._key = None if key is None else Selector(key, "Histogram(key=...)")
-        self._value = None if value is None else Selector(value, "Histogram(value=...)")
+            raise ValueError("Histogram needs either bins=(0, 10, 100) or relative_error=0.01")
+        self._select(value, key, "key=lambda _: 'all' makes one distribution of everything")
         if self._value and not self._value.single:
             raise TypeError(f"Histogram(value={value!r}) accepts one value; write a Histogram for each")
-        self._merge = BinMerge(checked_edges(bins)) if bins is not None else SketchMerge(_checked_error(relative_error))
+        self._merge = SketchMerge(relative_error) if relative_error is not None else BinMerge(bins or ())
 
     def expand(self, inputs: Any) -> Stream:
-        """One pair per key."""
         return self._aggregate(inputs, self._merge)
-
-
-def _checked_error(error: Any) -> float:
-    if not isinstance(error, float) or not 0.0001 <= error < 1:
-        raise ValueError(f"Histogram(relative_error={error!r}) must be between 0.0001 and 1, for instance 0.01 for 1 %")
-    return error

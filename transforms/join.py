@@ -11,8 +11,6 @@ from .base.pattern import GuardedPattern
 from .joining.barrier import barrier
 from .joining.state import checked_expected, join_groups
 
-__all__ = ["Join"]
-
 
 class Join(FanIn, GuardedPattern[Any, Any]):
     """Waits until all parallel work is done: on all elements, or on all parts of one item.
@@ -87,7 +85,6 @@ class Join(FanIn, GuardedPattern[Any, Any]):
         return self._with(_partial=True)
 
     def expand(self, inputs: Any) -> Any:
-        """The inputs after the barrier, or the joined items."""
         single = isinstance(inputs, PCollection)
         if single and self._key is not None and self._part is None:
             raise ValueError(
@@ -99,14 +96,10 @@ class Join(FanIn, GuardedPattern[Any, Any]):
         if self._deadline is None:
             require_finite_windows(streams, "Join")
         if self._key is not None:
-            return join_groups(self, streams, self._key, self._part, self._expected or _names(streams, self._part))
+            if self._part is not None and self._expected is None:
+                raise ValueError("Join(part=...) needs expected=..., the number or the names of an item's parts")
+            return join_groups(self, streams, self._key, self._part, self._expected or tuple(sorted(streams)))
         return _shaped(inputs, barrier(streams))
-
-
-def _names(streams: dict[str, PCollection], part: Any) -> tuple[str, ...]:
-    if part is not None:
-        raise ValueError("Join(part=...) needs expected=..., the number or the names of an item's parts")
-    return tuple(sorted(streams))
 
 
 def _same_windows(streams: dict[str, PCollection]) -> None:

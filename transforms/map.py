@@ -1,6 +1,7 @@
 """The map pattern."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from apache_beam.pvalue import PCollection
@@ -11,8 +12,6 @@ from .base.mapping import map_elements
 from .base.message import Message, identified
 from .base.pattern import GuardedPattern, single_input
 from .base.stream import Stream, T, U
-
-__all__ = ["Map"]
 
 
 class Map(GuardedPattern[PCollection[T], Stream[U]]):
@@ -51,20 +50,13 @@ class Map(GuardedPattern[PCollection[T], Stream[U]]):
         self._function = function
 
     def expand(self, elements: PCollection) -> Stream:
-        """The function's results."""
         single_input(self, elements)
         name = getattr(self._function, "__name__", self._function)
         guard = Guard(self, elements.element_type, f"the function {name}")
         result_type = return_type(self._function, elements.element_type)
-        function = _WithIds(self._function) if elements.element_type is Message else self._function
+        function = partial(_with_id, self._function) if elements.element_type is Message else self._function
         return map_elements(self, elements, function, result_type, guard, verb="Translate", label="Map")
 
 
-class _WithIds:
-    """Gives an id to each message that a function makes of a message."""
-
-    def __init__(self, function: Callable[[Any], Any]) -> None:
-        self._function = function
-
-    def __call__(self, message: Message) -> Any:
-        return identified(message, [self._function(message)])[0]
+def _with_id(function: Callable[[Any], Any], message: Message) -> Any:
+    return identified(message, [function(message)])[0]

@@ -5,7 +5,6 @@ from typing import Any, Self
 
 import apache_beam as beam
 import pyarrow as pa
-from apache_beam.pvalue import PCollection
 from apache_beam.typehints import Tuple, Union
 
 from .base.batch_codec import Pack, Unpack
@@ -14,8 +13,6 @@ from .base.fan import FanIn, named_inputs
 from .base.metrics import step_counters
 from .base.pattern import Pattern
 from .base.stream import Stream
-
-__all__ = ["Merger"]
 
 
 class Merger(FanIn, Pattern[Any, Stream[Any]]):
@@ -51,12 +48,15 @@ class Merger(FanIn, Pattern[Any, Stream[Any]]):
         return self._with(_named=True)
 
     def expand(self, inputs: Any) -> Stream:
-        """All inputs as one."""
         streams = named_inputs(inputs, "Merger")
         types = {stream.element_type for stream in streams.values()}
-        batch_type = _common({batch_type_of(stream) for stream in streams.values()})
-        if batch_type is not None and len(types) == 1 and not self._named:
-            return self._in_batches(list(streams.values()), types.pop(), batch_type)
+        forms = {batch_type_of(stream) for stream in streams.values()}
+        # Single elements can become lists, but not tables.
+        common = len(forms - {None}) == 1 and forms != {None, pa.Table}
+        if common and len(types) == 1 and not self._named:
+            packed = [stream | f"Pack{i}" >> Pack("Merger") for i, stream in enumerate(streams.values())]
+            (batch_type,) = forms - {None}
+            return packed | "Merge" >> beam.Flatten() | "Unpack" >> Unpack(types.pop(), batch_type)
         if self._named:
             types = {Tuple[str, kind] for kind in types}
         merged_type = types.pop() if len(types) == 1 else Union[tuple(types)]
@@ -65,18 +65,6 @@ class Merger(FanIn, Pattern[Any, Stream[Any]]):
             for name, stream in streams.items()
         ]
         return counted | "Merge" >> beam.Flatten()
-
-    def _in_batches(self, streams: list[PCollection], element_type: Any, batch_type: Any) -> Stream:
-        packed = [stream | f"Pack{i}" >> Pack("Merger") for i, stream in enumerate(streams)]
-        return packed | "Merge" >> beam.Flatten() | "Unpack" >> Unpack(element_type, batch_type)
-
-
-def _common(forms: set[Any]) -> Any:
-    """The type of batches for all inputs, or None. Single elements can become lists, but not tables."""
-    batch_types = forms - {None}
-    if len(batch_types) != 1 or (None in forms and pa.Table in forms):
-        return None
-    return next(iter(batch_types))
 
 
 class _Take(beam.DoFn):

@@ -1,18 +1,14 @@
 """The reduce pattern."""
 
-import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.typehints import Any as AnyType
 
-from .base.columns import Selectable, Selector
+from .base.columns import Selection, Selector
 from .base.stream import Stream
 from .combine.aggregation import Aggregation
-from .combine.merge import Merge
-
-__all__ = ["Reduce"]
+from .combine.merge import FunctionMerge
 
 
 class Reduce(Aggregation):
@@ -51,41 +47,12 @@ class Reduce(Aggregation):
     Source: Burns, Designing Distributed Systems, chapter 12, "Reduce"; Dean and Ghemawat, MapReduce (2004).
     """
 
-    def __init__(
-        self,
-        merge: Callable[[Any, Any], Any] | beam.CombineFn,
-        key: Selectable | Sequence[Selectable] | None = None,
-    ) -> None:
+    def __init__(self, merge: Callable[[Any, Any], Any] | beam.CombineFn, key: Selection | None = None) -> None:
         super().__init__()
         if not callable(merge) and not isinstance(merge, beam.CombineFn):
             raise TypeError(f"Reduce(merge) must be a function of two elements or a beam.CombineFn, not {merge!r}")
-        self._merge = merge if isinstance(merge, beam.CombineFn) else _Merge(merge)
+        self._merge = merge if isinstance(merge, beam.CombineFn) else FunctionMerge(merge)
         self._key = None if key is None else Selector(key, "Reduce(key=...)")
 
     def expand(self, inputs: Any) -> Stream:
-        """One pair per key."""
         return self._aggregate(inputs, self._merge)
-
-
-class _Merge(Merge):
-    def __init__(self, merge: Callable[[Any, Any], Any]) -> None:
-        self._merge = merge
-
-    def merged(self, values: list[Any]) -> Any:
-        return functools.reduce(self._merge, values)
-
-    def create_accumulator(self) -> Any:
-        return None  # Stands for no element yet: elements are never None here.
-
-    def add_input(self, accumulator: Any, element: Any) -> Any:
-        return element if accumulator is None else self._merge(accumulator, element)
-
-    def merge_accumulators(self, accumulators: Any) -> Any:
-        return functools.reduce(self.add_input, (some for some in accumulators if some is not None), None)
-
-    def extract_output(self, accumulator: Any) -> Any:
-        return accumulator
-
-    def result_type(self, value_type: Any) -> Any:
-        # The function may return another type: Beam's coder for T would fail on a tuple instead of a NamedTuple.
-        return value_type if value_type in (int, float, str, bytes) else AnyType

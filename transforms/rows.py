@@ -12,10 +12,8 @@ from .base.guard import Guard, GuardedStep, apply_guarded, dead_outputs
 from .base.message import Message
 from .base.pattern import GuardedPattern
 from .base.stream import Stream, T
-from .tables.row_files import Part, Raw, open_part, parts
+from .tables.row_files import Raw, open_part, parts
 from .tables.row_shape import Shape
-
-__all__ = ["ReadRows"]
 
 _REMEDY = "Add .with_error_handler(...) to send such rows to a dead-letter queue."
 
@@ -73,30 +71,18 @@ class ReadRows(GuardedPattern[PBegin, Stream[T]]):
         self._files, self._shape = files, Shape(row, types or {})
 
     def expand(self, begin: Any) -> Stream:
-        """The rows."""
-        planned = (
-            begin
-            | "Start" >> beam.Impulse()
-            | "Plan" >> beam.ParDo(_Plan(self._files, self._shape.names)).with_output_types(Any)
-            | "Spread" >> beam.Reshuffle()
-        )
+        files, names = self._files, self._shape.names
+        plan = beam.FlatMap(lambda _: parts(files, names)).with_output_types(Any)
+        planned = begin | "Start" >> beam.Impulse() | "Plan" >> plan | "Spread" >> beam.Reshuffle()
         guard = Guard(self, Message, counters=("out", "dead"), remedy=_REMEDY, raises=UnreadableError)
         fetch = _Fetch(guard, self._shape)
         return apply_guarded(self, planned, fetch, {"rows": self._shape.row}, verb="Fetch", label="Rows")[0]
 
 
-class _Plan(beam.DoFn):
-    def __init__(self, files: str, names: list[str]) -> None:
-        self._files, self._names = files, names
-
-    def process(self, unused_impulse: bytes) -> Iterator[Part | UnreadableError]:
-        yield from parts(self._files, self._names)
-
-
 class _Fetch(GuardedStep):
     def __init__(self, guard: Guard, shape: Shape) -> None:
         super().__init__(guard)
-        self._shape = shape
+        self._shape, self._output_type, self._output_batches = shape, shape.row, pa.Table
 
     @beam.DoFn.yields_batches
     def process(self, part: Any) -> Iterator[Any]:
@@ -118,8 +104,7 @@ class _Fetch(GuardedStep):
             raise QueueError(f"the file {path} can't be read as {self._shape.row.__name__}: {error}") from error
         for found in self._shape.converted_or_invalid(raw.table):
             if isinstance(found, pa.Table):
-                self._guard.count({"out": found.num_rows})
-                self._guard.passed(found.num_rows)
+                self._guard.measure(found.num_rows, found.num_rows, 0)
                 yield found
             else:
                 index, reason = found
@@ -128,12 +113,5 @@ class _Fetch(GuardedStep):
     def _invalid(self, row: Message, error: Exception) -> Iterator[TaggedOutput]:
         place = "/".join(map(str, row.source or ()))
         letter = self._guard.letter(row, error, complaint=f"row {place} is invalid: {error}")
-        self._guard.count({"dead": 1})
-        self._guard.passed(1)
+        self._guard.measure(1, 0, 1)
         yield from dead_outputs([letter])
-
-    def infer_output_type(self, unused_input_type: Any) -> Any:
-        return self._shape.row
-
-    def get_output_batch_type(self, unused_input_type: Any) -> Any:
-        return pa.Table

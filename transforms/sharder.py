@@ -14,8 +14,6 @@ from .base.pattern import ViewedPattern
 from .base.routing import Router, route
 from .base.stream import Stream, T
 
-__all__ = ["Sharder"]
-
 
 class Sharder(ViewedPattern[PCollection[T], tuple[Stream[T], ...]]):
     """Divides one stream into shards by a stable function of a key: the failure of a shard affects its users only.
@@ -83,7 +81,6 @@ class Sharder(ViewedPattern[PCollection[T], tuple[Stream[T], ...]]):
         return self._with(_partitioner=self._partitioner._replace(excluded=excluded))
 
     def expand(self, elements: PCollection) -> tuple[Stream, ...]:
-        """One output per shard."""
         names = [f"shard_{i}" for i in range(self._partitioner.shards)]
         return tuple(route(self, elements, _ByHash(self._partitioner, self._key), names, verb="Shard"))
 

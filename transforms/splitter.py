@@ -7,13 +7,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from apache_beam.pvalue import PCollection
 
+from .base.columns import ColumnPredicate, Predicate, checked_predicate
 from .base.fan import branch_names, branches, checked_result
 from .base.pattern import ViewedPattern
-from .base.predicates import ColumnPredicate, Predicate, checked_predicate
 from .base.routing import Router, route
 from .base.stream import Out, T, U
-
-__all__ = ["Splitter"]
 
 _OTHERWISE = "otherwise"
 
@@ -81,11 +79,9 @@ class Splitter(ViewedPattern[PCollection[T], Out]):
 
     def with_result(self, result: type[U]) -> "Splitter[T, U]":
         """Makes the result an instance of a NamedTuple class whose fields are the branches: type checkers know it."""
-        typed: Any = self._with(_result=checked_result(result, self._names, "Splitter"))
-        return typed
+        return self._with(_result=checked_result(result, self._names, "Splitter"))  # type: ignore[return-value]
 
     def expand(self, elements: PCollection) -> Any:
-        """One branch per case, and the rest."""
         router = (
             _ByKey(self._key, self._names)
             if self._key is not None

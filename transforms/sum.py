@@ -1,14 +1,11 @@
 """The sum pattern."""
 
-from collections.abc import Sequence
 from typing import Any
 
-from .base.columns import Selectable, Selector
+from .base.columns import Selection
 from .base.stream import Stream
 from .combine.aggregation import Aggregation
 from .combine.sums import Add
-
-__all__ = ["Sum"]
 
 
 class Sum(Aggregation):
@@ -46,20 +43,9 @@ class Sum(Aggregation):
     Source: Burns, Designing Distributed Systems, chapter 12, "Sum".
     """
 
-    def __init__(
-        self,
-        value: Selectable | Sequence[Selectable] | None = None,
-        key: Selectable | Sequence[Selectable] | None = None,
-    ) -> None:
+    def __init__(self, value: Selection | None = None, key: Selection | None = None) -> None:
         super().__init__()
-        if (value is None) != (key is None):
-            raise ValueError(
-                f"Sum(value={value!r}, key={key!r}) needs both, or neither for pairs (key, number); "
-                "value=1 counts, key=lambda _: 'all' adds up everything"
-            )
-        self._key = None if key is None else Selector(key, "Sum(key=...)")
-        self._value = None if value is None else Selector(value, "Sum(value=...)")
+        self._select(value, key, "value=1 counts, key=lambda _: 'all' adds up everything")
 
     def expand(self, inputs: Any) -> Stream:
-        """One pair per key."""
         return self._aggregate(inputs, Add())

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from beam_patterns.transforms import ElementError, Reduce, Splitter
-from beam_patterns.transforms.reduce import _Merge
+from beam_patterns.transforms.combine.merge import FunctionMerge
 from tests.running import Lists, Run, Tables
 
 from .test_sum import SALES, SCHEMA, Sale, forms
@@ -41,7 +41,7 @@ def test_every_form_gives_the_same_element_per_key(pipeline: Any, form: int, fan
 
 @given(WORDS, st.randoms(use_true_random=False))
 def test_any_order_and_any_partial_merges_give_the_same(words: list[tuple[str, int]], chance: random.Random) -> None:
-    merge = _Merge(lambda a, b: {**a, **{word: a.get(word, 0) + n for word, n in b.items()}})
+    merge = FunctionMerge(lambda a, b: {**a, **{word: a.get(word, 0) + n for word, n in b.items()}})
     parts = [merge.add_input(merge.create_accumulator(), {word: n}) for word, n in words]
     while len(parts) > 1:
         chance.shuffle(parts)

@@ -9,15 +9,14 @@ from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
-from apache_beam.coders import Coder, FastPrimitivesCoder, registry
+from apache_beam.coders import FastPrimitivesCoder
 from apache_beam.pvalue import PCollection
 from apache_beam.typehints import List
 
 from .batches import batch_type_of
+from .coders import StableCoder
 from .message import Message
 from .metrics import step_counters
-
-__all__ = ["Pack", "PackedMessages", "Unpack"]
 
 
 class PackedMessages(list[Message]):
@@ -28,7 +27,7 @@ class PackedTable:
     """An Arrow table as one element."""
 
 
-class _MessagesCoder(Coder):
+class _MessagesCoder(StableCoder):
     """Encodes plain values column by column: several times faster than message by message, and unpickles nothing."""
 
     def encode(self, value: Any) -> bytes:
@@ -37,14 +36,8 @@ class _MessagesCoder(Coder):
     def decode(self, encoded: bytes) -> PackedMessages:
         return PackedMessages(map(Message._make, zip(*_plain().decode(encoded), strict=True)))
 
-    def is_deterministic(self) -> bool:
-        return True
 
-    def to_type_hint(self) -> type:
-        return PackedMessages
-
-
-class _TableCoder(Coder):
+class _TableCoder(StableCoder):
     """Encodes in Arrow's stream format."""
 
     def encode(self, value: pa.Table) -> bytes:
@@ -56,15 +49,9 @@ class _TableCoder(Coder):
     def decode(self, encoded: bytes) -> pa.Table:
         return pa.ipc.open_stream(encoded).read_all()
 
-    def is_deterministic(self) -> bool:
-        return True
 
-    def to_type_hint(self) -> type:
-        return PackedTable
-
-
-registry.register_coder(PackedMessages, _MessagesCoder)
-registry.register_coder(PackedTable, _TableCoder)
+_MessagesCoder.register(PackedMessages)
+_TableCoder.register(PackedTable)
 
 
 def _plain() -> Any:
@@ -79,10 +66,10 @@ class Pack(beam.PTransform):
         self._pattern = pattern
 
     def expand(self, elements: PCollection) -> PCollection:
-        """The packed batches."""
         batch_type = batch_type_of(elements) or List[elements.element_type]
         packed = elements | "Pack" >> beam.ParDo(_Pack(batch_type, self._pattern))
-        packed.element_type = _packed_type(batch_type, elements.element_type)
+        lists = PackedMessages if elements.element_type is Message else List[elements.element_type]
+        packed.element_type = PackedTable if batch_type is pa.Table else lists
         return packed
 
 
@@ -94,16 +81,9 @@ class Unpack(beam.PTransform):
         self._element_type, self._batch_type = element_type, batch_type
 
     def expand(self, packed: PCollection) -> PCollection:
-        """The elements, in batches."""
         elements = packed | "Unpack" >> beam.ParDo(_Unpack(self._element_type, self._batch_type))
         elements.element_type = self._element_type
         return elements
-
-
-def _packed_type(batch_type: Any, element_type: Any) -> Any:
-    if batch_type is pa.Table:
-        return PackedTable
-    return PackedMessages if element_type is Message else List[element_type]
 
 
 class _Pack(beam.DoFn):

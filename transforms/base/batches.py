@@ -8,8 +8,6 @@ import pyarrow as pa
 from apache_beam.pvalue import PCollection
 from apache_beam.typehints.batch import BatchConverter
 
-__all__ = ["SideBatch", "ViewedBatch", "allow_side_batches", "batch_type_of", "rows_of"]
-
 #: Number of elements of a batch that are measured for the runner's byte counts.
 _SAMPLE = 10
 

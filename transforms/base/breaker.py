@@ -6,28 +6,12 @@ from typing import NamedTuple
 from .dead_letter import DeadLetter
 from .errors import BreakerError
 
-__all__ = ["Breaker", "Failures"]
-
 
 class Breaker(NamedTuple):
-    """When to stop: this share of the last `of_last` items failed with one fingerprint."""
+    """The limit at which a run stops: this share of the last `of_last` items failed with one fingerprint."""
 
     share: float
     of_last: int
-
-    @staticmethod
-    def of(share: float, of_last: int) -> "Breaker":
-        """A checked breaker. Raises ValueError for values out of range."""
-        if not 0 < share <= 1:
-            raise ValueError(f"with_breaker(share={share!r}): give a share above 0 and at most 1, such as 0.5")
-        if not isinstance(of_last, int) or of_last < 1:
-            raise ValueError(f"with_breaker(of_last={of_last!r}): give a number of items, 1 or more")
-        return Breaker(share, of_last)
-
-    @property
-    def limit(self) -> float:
-        """Number of failures with one fingerprint at which the run stops."""
-        return self.share * self.of_last
 
 
 class Failures:
@@ -57,12 +41,12 @@ class Failures:
 
         Raises BreakerError if there are too many failures now.
         """
-        here = self._items + at
+        here, (share, of_last) = self._items + at, self._breaker
         self._recent.append((here, letter.fingerprint))
         self._kinds[letter.fingerprint] += 1
-        while self._recent[0][0] <= here - self._breaker.of_last:
+        while self._recent[0][0] <= here - of_last:
             self._kinds[self._recent.popleft()[1]] -= 1
-        if self._kinds[letter.fingerprint] >= self._breaker.limit:
+        if self._kinds[letter.fingerprint] >= share * of_last:
             raise BreakerError(self._sentence(letter))
 
     def _sentence(self, letter: DeadLetter) -> str:

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-__all__ = ["BreakerError", "ElementError", "QueueError", "UnreadableError"]
-
 
 class ElementError(RuntimeError):
     """User code failed on an element, and no error handler was given."""
@@ -20,10 +18,7 @@ class QueueError(Exception):
 class UnreadableError(QueueError):
     """A part of a queue does not hold messages, such as a truncated file.
 
-    Args:
-        sentence: what is wrong and where.
-        payload: the part's bytes, for the dead letter.
-        offset: start of the part, if it differs from the start of the split.
+    The dead letter gets the part's bytes as its payload, and the part's offset if it differs from that of the split.
     """
 
     def __init__(self, sentence: str, payload: bytes = b"", offset: int | None = None) -> None:

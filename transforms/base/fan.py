@@ -1,24 +1,14 @@
 """Several inputs at once, and several outputs with names."""
 
 import keyword
+from collections import namedtuple
 from collections.abc import Mapping, Sequence
-from operator import itemgetter
-from typing import Any, Self
+from typing import Any
 
 from apache_beam.pvalue import PCollection
 from apache_beam.transforms.window import GlobalWindows
 
 from .guard import DEAD, RESERVED
-
-__all__ = [
-    "Branches",
-    "FanIn",
-    "branch_names",
-    "branches",
-    "checked_result",
-    "named_inputs",
-    "require_finite_windows",
-]
 
 #: Names of counters that every pattern may have, and of the output for dead letters.
 _TAKEN = (*RESERVED, "duplicates", DEAD)
@@ -42,9 +32,10 @@ def named_inputs(inputs: Any, pattern: str) -> dict[str, PCollection]:
         named = dict(zip(names, inputs, strict=True))
     else:
         named = {}
-    if not named or not all(isinstance(stream, PCollection) for stream in named.values()):
+    is_complete = named and len(named) == len(inputs)  # Otherwise two keys of a dict are the same text.
+    if not is_complete or not all(isinstance(stream, PCollection) for stream in named.values()):
         raise TypeError(
-            f"{pattern} takes a tuple, list, dict or NamedTuple of PCollections, not {inputs!r}; "
+            f"{pattern} needs a tuple, list, dict or NamedTuple of PCollections, with different names, not {inputs!r}; "
             f"write `(a, b) | {pattern}(...)`"
         )
     return named
@@ -61,52 +52,36 @@ def require_finite_windows(streams: Mapping[str, PCollection], pattern: str) -> 
             )
 
 
-class Branches(tuple[Any, ...]):
-    """The outputs of a fan-out by name: `split.email` or `split["email"]`. Beam takes it for a NamedTuple."""
+class _Branches:
+    """Mix-in for a named tuple whose names may be any text: `split["e-mail"]`."""
 
     _fields: tuple[str, ...]
 
-    def __new__(cls, *outputs: Any) -> Self:
-        return super().__new__(cls, outputs)
-
     def __getitem__(self, place: Any) -> Any:
         if not isinstance(place, str):
-            return super().__getitem__(place)
+            return super().__getitem__(place)  # type: ignore[misc]
         if place not in self._fields:
             raise KeyError(f"no branch is named {place!r}; the branches are {', '.join(map(repr, self._fields))}")
-        return super().__getitem__(self._fields.index(place))
-
-    @classmethod
-    def _make(cls, outputs: Any) -> Self:
-        return cls(*outputs)
-
-    def _asdict(self) -> dict[str, Any]:
-        return dict(zip(self._fields, self, strict=True))
+        return super().__getitem__(self._fields.index(place))  # type: ignore[misc]
 
 
 def branches(kind: str, names: Sequence[str], outputs: Sequence[Any], result: type[Any] | None) -> Any:
-    """Outputs by name, as the class that the user wants if there is one."""
+    """Outputs by name: as the class that the user wants, otherwise as a named tuple of our own."""
     if result is not None:
         return result(**dict(zip(names, outputs, strict=True)))
-    attributes = {name: property(itemgetter(i)) for i, name in enumerate(names) if _is_attribute(name)}
-    return type(kind, (Branches,), {**attributes, "_fields": tuple(names)})(*outputs)
+    fields = namedtuple(kind, names, rename=True)  # type: ignore[misc]  # Names that are not Python names get others.
+    return type(kind, (_Branches, fields), {"_fields": tuple(names)})(*outputs)
 
 
 def branch_names(names: Sequence[str], pattern: str, least: int = 2, *, any_text: bool = False) -> tuple[str, ...]:
-    """The checked names of a fan-out's branches, which become names of outputs and counters.
-
-    Args:
-        names: as the user wrote them.
-        pattern: the pattern's class, for error messages.
-        least: the least number of branches.
-        any_text: whether a name may be any text, as keys in data are; otherwise it is a Python name.
-    """
+    """The checked names of a fan-out's branches: any text, as keys in data are, or Python names only."""
     if len(names) < least:
         raise ValueError(f"{pattern} needs at least {least} branches, got {len(names)}: {', '.join(map(repr, names))}")
     for name in names:
         if not isinstance(name, str):
             raise TypeError(f"{pattern}: the name of a branch is a string, not {name!r}")
-        if name in _TAKEN or not (name if any_text else _is_attribute(name)):
+        is_attribute = name.isidentifier() and not keyword.iskeyword(name) and not name.startswith("_")
+        if name in _TAKEN or not (name if any_text else is_attribute):
             form = "any text that is not empty" if any_text else "a Python name without a leading underscore"
             raise ValueError(
                 f"{pattern}: {name!r} can't be the name of a branch; use {form}, except {', '.join(_TAKEN)}"
@@ -117,17 +92,11 @@ def branch_names(names: Sequence[str], pattern: str, least: int = 2, *, any_text
 
 
 def checked_result(result: Any, names: Sequence[str], pattern: str) -> Any:
-    """The NamedTuple class that a user wants as a fan-out's result. Raises unless its fields are the branches."""
-    fields = getattr(result, "_fields", None)
-    if not (isinstance(result, type) and issubclass(result, tuple) and fields):
-        raise TypeError(f"{pattern}: with_result takes a NamedTuple class, not {result!r}")
-    if set(fields) != set(names):
-        raise ValueError(
-            f"{pattern}: {result.__name__} has the fields {', '.join(fields)}, but the branches are "
-            f"{', '.join(names)}; make them the same"
+    """A user's NamedTuple class for a fan-out's result. Raises TypeError unless its fields are the branches."""
+    fields = getattr(result, "_fields", ())
+    if not isinstance(result, type) or set(fields) != set(names):
+        raise TypeError(
+            f"{pattern}: with_result needs a NamedTuple class with the fields {', '.join(names)}, not {result!r} "
+            f"({', '.join(fields) or 'without fields'})"
         )
     return result
-
-
-def _is_attribute(name: str) -> bool:
-    return name.isidentifier() and not keyword.iskeyword(name) and not name.startswith("_")

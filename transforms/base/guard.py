@@ -5,6 +5,7 @@ is applied by `apply_guarded`. Dead letters, errors, the breaker, counters and t
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from time import perf_counter
 from typing import Any
 
 import apache_beam as beam
@@ -18,20 +19,6 @@ from .errors import ElementError, UnreadableError
 from .metrics import Times, step_counters
 from .pattern import Pattern
 from .stream import Stream
-
-__all__ = [
-    "DEAD",
-    "RESERVED",
-    "Guard",
-    "GuardedStep",
-    "OneByOne",
-    "apply_guarded",
-    "check_breaker",
-    "dead_outputs",
-    "guarded_outputs",
-    "report_dead",
-    "shortened",
-]
 
 #: Tag of the output for dead letters.
 DEAD = "dead-letters"
@@ -86,11 +73,9 @@ class Guard:
         """Returns the dead letter of a failed element. Raises ElementError if the pattern has no handler.
 
         Args:
-            element: the element.
-            error: the exception that user code raised.
+            element: the element; `coder` encodes it if it is not of the step's element type.
+            error: the exception that user code raised; `complaint` replaces it in the text of the ElementError.
             at: number of items that the step has handled since `passed` was last called, for the breaker.
-            complaint: text of the ElementError, where "raised an error on this element" does not describe the failure.
-            coder: encodes the element, if it is not of the step's element type.
         """
         return self.noted(self.record(element, error, complaint, coder), at)
 
@@ -116,6 +101,15 @@ class Guard:
         for name, number in numbers.items():
             if name in self._counters:
                 self._counters[name].inc(number)
+
+    def measure(
+        self, total: int, out: int, dead: int, began: float | None = None, branches: Mapping[str, int] | None = None
+    ) -> None:
+        """Counts a batch or a bundle of items that the step is done with, and records the time since `began`."""
+        self.count({**(branches or {}), "in": total, "out": out, "dropped": total - out - dead, "dead": dead})
+        self.passed(total)
+        if began is not None:
+            self.times.note(perf_counter() - began, total)
 
     def results(
         self,
@@ -149,8 +143,22 @@ class Guard:
 class GuardedStep(beam.DoFn):
     """A DoFn with a guard around user code."""
 
+    # Types of the input's batches, of the output's elements and of its batches, where Beam should not infer them.
+    _input_batches: Any = None
+    _output_type: Any = None
+    _output_batches: Any = None
+
     def __init__(self, guard: Guard) -> None:
         self._guard = guard
+
+    def get_input_batch_type(self, input_type: Any) -> Any:
+        return self._input_batches or super().get_input_batch_type(input_type)
+
+    def infer_output_type(self, input_type: Any) -> Any:
+        return self._output_type or super().infer_output_type(input_type)
+
+    def get_output_batch_type(self, input_type: Any) -> Any:
+        return self._output_batches or super().get_output_batch_type(input_type)
 
     def setup(self) -> None:
         self._guard.setup()
@@ -188,9 +196,7 @@ class OneByOne(GuardedStep):
         return False
 
     def finish_bundle(self) -> Any:
-        dropped = self._total - self._moved - self._letters
-        self._guard.count({"in": self._total, "out": self._moved, "dropped": dropped, "dead": self._letters})
-        self._guard.passed(self._total)
+        self._guard.measure(self._total, self._moved, self._letters)
 
 
 def apply_guarded(
@@ -199,12 +205,9 @@ def apply_guarded(
     """Applies a guarded DoFn: returns its outputs, and sends the dead letters to the pattern's handler.
 
     Args:
-        pattern: the pattern.
-        elements: its input.
-        fn: the DoFn.
+        pattern, elements, fn: the pattern, its input and the DoFn.
         types: element types by the name of the output, the main output first.
-        verb: label of the step.
-        label: label of the ParDo inside; otherwise the DoFn's class would be in the graph, whose labels are a contract.
+        verb, label: labels of the step and of the ParDo inside, which otherwise would be the name of the DoFn's class.
     """
     *outputs, letters = guarded_outputs(pattern, elements, fn, types, verb=verb, label=label)
     report_dead(pattern, letters)

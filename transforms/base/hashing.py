@@ -8,8 +8,6 @@ import numpy as np
 
 from .message import Message
 
-__all__ = ["Partitioner", "kafka_partitions", "key_bytes", "murmur2", "rendezvous"]
-
 _M = 0x5BD1E995
 _MASK = 0xFFFFFFFF
 

@@ -9,8 +9,6 @@ from apache_beam.typehints import Any as AnyType
 from apache_beam.typehints import trivial_inference
 from apache_beam.typehints.native_type_compatibility import convert_to_beam_type
 
-__all__ = ["beam_type", "return_hint", "return_type"]
-
 
 def return_hint(function: Any) -> Any:
     """The return annotation of a function, a class or a callable object; None without one.

@@ -1,4 +1,4 @@
-"""A result per element, in the form of the elements: the basis of Map and of every guarded conversion."""
+"""Guarded functions of one element: results in the form of the elements, and pairs for patterns with state."""
 
 from collections.abc import Callable, Iterator
 from time import perf_counter
@@ -6,14 +6,13 @@ from typing import Any
 
 import pyarrow as pa
 from apache_beam.pvalue import PCollection
-from apache_beam.typehints import List
+from apache_beam.typehints import List, Tuple
 
 from .batches import batch_type_of, rows_of
 from .guard import Guard, GuardedStep, OneByOne, apply_guarded, dead_outputs
+from .hints import return_type
 from .pattern import Pattern
 from .stream import Stream
-
-__all__ = ["map_elements"]
 
 
 def map_elements(
@@ -32,30 +31,35 @@ def map_elements(
     return apply_guarded(pattern, elements, fn, {"results": result_type}, **labels)[0]
 
 
+def keyed(
+    pattern: Pattern[Any, Any],
+    elements: PCollection,
+    key: Callable[[Any], Any],
+    value: Callable[[Any], Any],
+    value_type: Any,
+    label: str = "Key",
+) -> PCollection:
+    """Pairs of key and value. An element on which `key` or `value` raises goes to the pattern's error handler."""
+    guard = Guard(pattern, elements.element_type, "its key", counters=("in", "dead"))
+    pair_type = Tuple[return_type(key, elements.element_type), value_type]
+    fn = OneByOne(guard, lambda element: (key(element), value(element)))
+    return apply_guarded(pattern, elements, fn, {"pairs": pair_type}, verb=label, label="Pairs")[0]
+
+
 class _MapBatches(GuardedStep):
     """Calls a function on each element of a batch."""
 
     def __init__(self, guard: Guard, function: Callable[[Any], Any], types: tuple[Any, Any], result_type: Any) -> None:
         super().__init__(guard)
-        self._function, self._result_type = function, result_type
-        self._element_type, self._batch_type = types
+        self._function = function
+        self._element_type, self._input_batches = types
+        self._output_type, self._output_batches = result_type, List[result_type]
 
     def process_batch(self, batch: Any) -> Iterator[Any]:
         began = perf_counter()
         elements = rows_of(batch, self._element_type) if isinstance(batch, pa.Table) else batch
         results, letters, _ = self._guard.results(map(self._function, elements), elements)
-        self._guard.count({"in": len(elements), "out": len(results), "dead": len(letters)})
-        self._guard.passed(len(elements))
-        self._guard.times.note(perf_counter() - began, len(elements))
+        self._guard.measure(len(elements), len(results), len(letters), began)
         if results:
             yield results
         yield from dead_outputs(letters)
-
-    def infer_output_type(self, unused_input_type: Any) -> Any:
-        return self._result_type
-
-    def get_input_batch_type(self, unused_input_type: Any) -> Any:
-        return self._batch_type
-
-    def get_output_batch_type(self, unused_input_type: Any) -> Any:
-        return List[self._result_type]

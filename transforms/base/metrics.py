@@ -15,8 +15,6 @@ from apache_beam.metrics import Metrics
 from apache_beam.metrics.execution import MetricsEnvironment
 from apache_beam.metrics.metricbase import MetricName
 
-__all__ = ["PROGRESS", "READ", "TIMES", "TO_READ", "Progress", "Times", "quantile", "step_counters"]
-
 #: Namespace of the counters whose names are the numbers of time buckets.
 TIMES = "beam_patterns.times"
 #: Namespace and names of the counters of how much of a source has been read.

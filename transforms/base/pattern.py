@@ -11,8 +11,6 @@ from apache_beam.transforms.error_handling import ErrorHandler
 from .breaker import Breaker
 from .stream import In, Out
 
-__all__ = ["GuardedPattern", "Pattern", "ViewedPattern", "single_input"]
-
 
 class Pattern(beam.PTransform[In, Out]):
     """A transform that counts what it does, and whose `.with_*` methods return a changed copy."""
@@ -45,7 +43,11 @@ class GuardedPattern(Pattern[In, Out]):
         Each worker counts for itself. What was written stays; what was not committed is read again by the next run.
         Needs an error handler: without one the first failure ends the run.
         """
-        return self._with(_breaker=Breaker.of(share, of_last))
+        if not 0 < share <= 1:
+            raise ValueError(f"with_breaker(share={share!r}): give a share above 0 and at most 1, such as 0.5")
+        if not isinstance(of_last, int) or of_last < 1:
+            raise ValueError(f"with_breaker(of_last={of_last!r}): give a number of items, 1 or more")
+        return self._with(_breaker=Breaker(share, of_last))
 
 
 class ViewedPattern(GuardedPattern[In, Out]):

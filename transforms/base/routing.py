@@ -23,8 +23,6 @@ from .message import Message
 from .pattern import Pattern, single_input
 from .stream import Stream
 
-__all__ = ["Router", "route"]
-
 _IMMUTABLE = frozenset(
     (bytes, str, int, float, bool, complex, type(None), Message, DeadLetter, pa.Table, pa.RecordBatch)
 )
@@ -37,17 +35,14 @@ class Router:
 
     #: Name of the user's function in error messages.
     user_code = "the function"
+    #: Set for a plain predicate: matches go to output 0, other elements to output 1 if there is one, else nowhere.
+    predicate: Callable[[Any], Any] | None = None
+    #: Turns the values that `choose` returned for a batch into places; None if `choose` returns places.
+    resolve: Callable[[list[Any]], Sequence[Places]] | None = None
 
     def choose(self, view: Any) -> Any:
         """Runs user code on one element and returns its places, or a value for `resolve`. May raise."""
         raise NotImplementedError
-
-    #: Set for a plain predicate: matches go to output 0; the rest go to output 1 if there is one, otherwise they are
-    #: dropped.
-    predicate: Callable[[Any], Any] | None = None
-
-    #: Turns the values that `choose` returned for a batch into places; None if `choose` returns places.
-    resolve: Callable[[list[Any]], Sequence[Places]] | None = None
 
     def split_table(self, table: pa.Table) -> Sequence[pa.Table] | None:
         """The rows for each output, or None if user code needs rows. If it raises, rows are tried one by one."""
@@ -88,19 +83,14 @@ class _Route(GuardedStep):
     ) -> None:
         super().__init__(guard)
         self._router, self._names, self._view, self._isolate = router, tuple(names), view, isolate
-        self._tags = _tags(names)
-        self._element_type, self._batch_type = types
-
-    def infer_output_type(self, input_type: Any) -> Any:
-        return input_type
+        self._tags, (self._output_type, self._input_batches) = _tags(names), types
+        self._output_batches = self._input_batches
 
     def _output(self, place: int, values: Any) -> Any:
         return TaggedOutput(self._tags[place], values) if place else values
 
-    def _count(self, total: int, moved: int, dead: int, placed: Sequence[int]) -> None:
-        branches = dict(zip(self._names, placed, strict=True))
-        self._guard.count({**branches, "in": total, "out": moved, "dropped": total - moved - dead, "dead": dead})
-        self._guard.passed(total)
+    def _measure(self, total: int, out: int, dead: int, placed: Sequence[int], began: float | None = None) -> None:
+        self._guard.measure(total, out, dead, began, dict(zip(self._names, placed, strict=True)))
 
 
 class _RouteElements(_Route):
@@ -137,19 +127,14 @@ class _RouteElements(_Route):
     def finish_bundle(self) -> None:
         placed = [sum(times for places, times in self._tally.items() if i in places) for i in range(len(self._names))]
         moved = sum(times for places, times in self._tally.items() if places)
-        self._count(sum(self._tally.values()) + self._letters, moved, self._letters, placed)
+        self._measure(sum(self._tally.values()) + self._letters, moved, self._letters, placed)
 
 
 class _RouteBatches(_Route):
-    def get_input_batch_type(self, input_element_type: Any) -> Any:
-        return self._batch_type
-
-    def get_output_batch_type(self, input_element_type: Any) -> Any:
-        return self._batch_type
-
     def _chosen(self, batch: Sequence[Any]) -> tuple[Sequence[int], Sequence[Any], list[DeadLetter]]:
         """Indices and places of the elements that did not fail, and dead letters of those that did."""
-        views, predicate, resolve = _views_of(batch, self._view), self._router.predicate, self._router.resolve
+        view, predicate, resolve = self._view, self._router.predicate, self._router.resolve
+        views = batch if view is None else _made_views(batch, view) or map(view, batch)
         calls = map(self._router.choose, views) if predicate is None else map(truth, map(predicate, views))
         chosen, letters, failed = self._guard.results(calls, batch)
         indices = [i for i in range(len(batch)) if i not in failed] if failed else range(len(batch))
@@ -167,11 +152,12 @@ class _RouteBatches(_Route):
                 appends[place](item)
         return outputs
 
-    def _measure(self, total: int, outputs: Sequence[Any], dead: int, began: float) -> None:
+    def _outputs(self, outputs: Sequence[Any], total: int, letters: list[DeadLetter], began: float) -> Iterator[Any]:
         placed = [len(output) for output in outputs]
         # Only a pattern that drops nothing puts an element into two outputs.
-        self._count(total, min(sum(placed), total - dead), dead, placed)
-        self._guard.times.note(perf_counter() - began, total)
+        self._measure(total, min(sum(placed), total - len(letters)), len(letters), placed, began)
+        yield from (self._output(place, output) for place, output in enumerate(outputs) if len(output))
+        yield from dead_outputs(letters)
 
 
 class _RouteLists(_RouteBatches):
@@ -186,13 +172,9 @@ class _RouteLists(_RouteBatches):
         else:
             indices, places, letters = self._chosen(batch)
             outputs = self._by_output(batch if not letters else [batch[i] for i in indices], places)
-        self._measure(len(batch), outputs, len(letters), began)
         if self._isolate:
             outputs[:-1] = [[_isolated(element) for element in output] for output in outputs[:-1]]
-        for place, output in enumerate(outputs):
-            if output:
-                yield self._output(place, output)
-        yield from dead_outputs(letters)
+        yield from self._outputs(outputs, len(batch), letters, began)
 
     def _filtered(self, batch: list[Any], predicate: Callable[[Any], Any], view: Callable[[Any], Any]) -> Any:
         """The kept elements with their views, and dead letters. A loop, because views are made here."""
@@ -232,24 +214,12 @@ class _RouteTables(_RouteBatches):
             outputs = None
         if outputs is None:
             outputs, letters = self._split_rows(batch)
-        self._measure(batch.num_rows, outputs, len(letters), began)
-        for place, output in enumerate(outputs):
-            if output.num_rows:
-                yield self._output(place, output)
-        yield from dead_outputs(letters)
+        yield from self._outputs(outputs, batch.num_rows, letters, began)
 
     def _split_rows(self, table: pa.Table) -> tuple[list[pa.Table], list[DeadLetter]]:
-        rows = rows_of(table, self._element_type)
+        rows = rows_of(table, self._output_type)
         indices, places, letters = self._chosen(rows)
         return [table.take(pa.array(taken, pa.int64())) for taken in self._by_output(indices, places)], letters
-
-
-def _views_of(batch: Sequence[Any], view: Callable[[Any], Any] | None) -> Iterator[Any]:
-    """The elements as user code gets them."""
-    if view is None:
-        return iter(batch)
-    made = _made_views(batch, view)
-    return map(view, batch) if made is None else iter(made)
 
 
 def _made_views(batch: Sequence[Any], view: Callable[[Any], Any]) -> list[Any] | None:

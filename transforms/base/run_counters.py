@@ -8,8 +8,6 @@ import apache_beam as beam
 from apache_beam.portability.api import beam_job_api_pb2
 from apache_beam.runners.portability.portable_runner import PipelineResult
 
-__all__ = ["Key", "counters_in", "counters_of", "decoded", "element_counts", "interim_of"]
-
 _USER_COUNTER = "beam:metric:user:sum_int64:v1"
 _ELEMENT_COUNT = "beam:metric:element_count:v1"
 #: A counter: label of the step, namespace (the pattern's class), name.

@@ -1,7 +1,5 @@
 """Names of Beam's runners that run on the local machine."""
 
-__all__ = ["IN_PROCESS", "LOCAL"]
-
 #: Runners whose workers are threads of the launching process.
 IN_PROCESS = ("DirectRunner", "SwitchingDirectRunner", "FnApiRunner", "BundleBasedDirectRunner")
 #: Runners whose workers are on the launching machine.

@@ -5,8 +5,6 @@ from typing import TYPE_CHECKING, Any, overload
 import apache_beam as beam
 from apache_beam.pvalue import PCollection
 
-__all__ = ["In", "Out", "SameElements", "Stream", "T", "U"]
-
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
 

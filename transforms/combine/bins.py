@@ -1,14 +1,11 @@
 """Results of Histogram: counts in bins, and a sketch of quantiles. Both merge with others of their kind."""
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from fractions import Fraction
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 from ..base.coders import RecordCoder
-
-__all__ = ["Bins", "Quantiles", "checked_edges"]
 
 
 @RecordCoder.register
@@ -116,19 +113,7 @@ def new_sketch(relative_error: float) -> Any:
     import datasketches
 
     kll = datasketches.kll_doubles_sketch
-    low, high = 8, 65_535
-    while low < high:
-        middle = (low + high) // 2
-        if kll.get_normalized_rank_error(middle, False) <= relative_error:
-            high = middle
-        else:
-            low = middle + 1
-    return kll(low)
-
-
-def checked_edges(edges: Any) -> tuple[Any, ...]:
-    """The edges as a tuple. Raises ValueError unless they are ascending."""
-    given = tuple(edges)
-    if len(given) < 2 or not all(a < b for a, b in pairwise(given)):
-        raise ValueError(f"Histogram(bins={edges!r}) needs at least two edges in ascending order, such as (0, 10, 100)")
-    return given
+    sizes = range(8, 65_536)
+    return kll(
+        sizes[bisect_left(sizes[:-1], True, key=lambda k: kll.get_normalized_rank_error(k, False) <= relative_error)]
+    )

@@ -2,17 +2,14 @@
 
 import copy
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import apache_beam as beam
 from apache_beam.pvalue import PCollection
-from apache_beam.transforms.core import Windowing
 from apache_beam.transforms.trigger import AccumulationMode
 from apache_beam.typehints import Any as AnyType
 from apache_beam.typehints import Tuple
-
-__all__ = ["FannedOut"]
 
 
 class FannedOut(beam.PTransform):
@@ -27,22 +24,17 @@ class FannedOut(beam.PTransform):
         self._merge, self._fanout = merge, fanout
 
     def expand(self, pairs: PCollection) -> PCollection:
-        """One pair per key."""
         key, value = getattr(pairs.element_type, "tuple_types", None) or (AnyType, AnyType)
         spread = beam.ParDo(_Spread(self._fanout)).with_output_types(Tuple[Tuple[int, key], value])
         places = pairs | "Spread" >> spread
-        places._windowing = _discarding(pairs.windowing)
+        places._windowing = copy.copy(pairs.windowing)
+        # An accumulated part that fires again would count twice.
+        places._windowing.accumulation_mode = AccumulationMode.DISCARDING
         parts = places | "Parts" >> beam.CombinePerKey(_Parts(self._merge))
-        gathered = parts | "Gather" >> beam.MapTuple(_without_place).with_output_types(Tuple[key, AnyType])
+        gather = beam.Map(lambda pair: (pair[0][1], pair[1])).with_output_types(Tuple[key, AnyType])
+        gathered = parts | "Gather" >> gather
         gathered._windowing = pairs.windowing
         return gathered | "Whole" >> beam.CombinePerKey(_Whole(self._merge))
-
-
-def _discarding(windowing: Windowing) -> Windowing:
-    """The same windowing without accumulation: an accumulated part that fires again would count twice."""
-    discarding = copy.copy(windowing)
-    discarding.accumulation_mode = AccumulationMode.DISCARDING
-    return discarding
 
 
 class _Spread(beam.DoFn):
@@ -58,36 +50,19 @@ class _Spread(beam.DoFn):
         return (((self._place % max(places, 1), key), value),)
 
 
-def _without_place(place_and_key: tuple[int, Any], part: Any) -> tuple[Any, Any]:
-    return place_and_key[1], part
-
-
 class _Parts(beam.CombineFn):
     """Merges values into an accumulator, which is the output."""
 
     def __init__(self, merge: beam.CombineFn) -> None:
         self._merge = merge
+        for name in ("setup", "create_accumulator", "merge_accumulators", "compact", "teardown"):
+            setattr(self, name, getattr(merge, name))
 
-    def setup(self, *unused: Any, **also_unused: Any) -> None:
-        self._merge.setup()
-
-    def create_accumulator(self) -> Any:
-        return self._merge.create_accumulator()
-
-    def add_input(self, accumulator: Any, element: Any) -> Any:
-        return self._merge.add_input(accumulator, element)
-
-    def merge_accumulators(self, accumulators: Iterable[Any]) -> Any:
-        return self._merge.merge_accumulators(accumulators)
-
-    def compact(self, accumulator: Any) -> Any:
-        return self._merge.compact(accumulator)
+    def add_input(self, accumulator: Any, value: Any) -> Any:
+        return self._merge.add_input(accumulator, value)
 
     def extract_output(self, accumulator: Any) -> Any:
         return accumulator
-
-    def teardown(self, *unused: Any, **also_unused: Any) -> None:
-        self._merge.teardown()
 
 
 class _Whole(_Parts):

@@ -3,9 +3,10 @@
 import math
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,6 @@ from ..base.columns import Selector
 from .bins import Bins, Quantiles, new_sketch
 from .merge import Collector, Merge
 from .sums import SumCollector
-
-__all__ = ["BinMerge", "SketchMerge"]
 
 
 class _Distribution(Merge):
@@ -46,8 +45,12 @@ class BinMerge(_Distribution):
 
     kind = Bins
 
-    def __init__(self, edges: tuple[Any, ...]) -> None:
-        self._edges = edges
+    def __init__(self, edges: Sequence[Any]) -> None:
+        self._edges = tuple(edges)
+        if len(self._edges) < 2 or not all(a < b for a, b in pairwise(self._edges)):
+            raise ValueError(
+                f"Histogram(bins={edges!r}) needs at least two edges in ascending order, such as (0, 10, 100)"
+            )
 
     def check(self, value: Any) -> Any:
         """The index of the value's bin; Bins stay as they are."""
@@ -82,13 +85,10 @@ class _BinCollector(Collector):
         self._single, self._edges = single_key, edges
         self._counts = SumCollector(single_key=False, single_value=True)
 
-    @property
-    def size(self) -> int:  # type: ignore[override]
-        """Number of groups."""
-        return self._counts.size
+    def size(self) -> int:
+        return self._counts.size()
 
     def add(self, keys: list[pa.ChunkedArray], values: list[pa.ChunkedArray]) -> int:
-        """Counts a batch."""
         column = values[0]
         whole = pa.types.is_integer(column.type)
         if not whole and not pa.types.is_floating(column.type):
@@ -100,7 +100,6 @@ class _BinCollector(Collector):
         return self._counts.add([*(key.filter(kept) for key in keys), pa.chunked_array([places])], [ones])
 
     def pairs(self) -> Iterator[tuple[Any, Any]]:
-        """A histogram per key."""
         found: dict[Any, list[int]] = defaultdict(lambda: [0] * (len(self._edges) + 1))
         for (*parts, place), count in self._counts.pairs():
             found[parts[0] if self._single else tuple(parts)][place] = count
@@ -122,6 +121,8 @@ class SketchMerge(_Distribution):
     kind = Quantiles
 
     def __init__(self, error: float) -> None:
+        if not isinstance(error, float) or not 0.0001 <= error < 1:
+            raise ValueError(f"Histogram(relative_error={error!r}) must be between 0.0001 and 1, such as 0.01 for 1 %")
         self._error = error
 
     def check(self, value: Any) -> Any:
@@ -172,17 +173,14 @@ class _SketchCollector(Collector):
         self._single, self._error = single_key, error
         self._sketches: dict[Any, Any] = {}
 
-    @property
-    def size(self) -> int:  # type: ignore[override]
-        """Number of sketches, weighted: each is a thousand times as large as a number."""
-        return len(self._sketches) * 100
+    def size(self) -> int:
+        return len(self._sketches) * 100  # A sketch is a thousand times as large as a number.
 
     def add(self, keys: list[pa.ChunkedArray], values: list[pa.ChunkedArray]) -> int:
-        """Adds a batch."""
         numbers = values[0].cast(pa.float64())
         known = pc.fill_null(pc.invert(pc.is_nan(numbers)), False)
-        table = pa.table({f"k{i}": key for i, key in enumerate(keys)} | {"v": numbers}).filter(known)
-        names = table.column_names[:-1]
+        names = [f"k{i}" for i in range(len(keys))]
+        table = pa.table([*keys, numbers], [*names, "v"]).filter(known)
         groups = table.group_by(names, use_threads=False).aggregate([("v", "list")])
         columns = [groups[name].to_pylist() for name in names]
         lists = groups["v_list"].combine_chunks() if groups.num_rows else pa.array([], pa.list_(pa.float64()))
@@ -194,7 +192,6 @@ class _SketchCollector(Collector):
         return table.num_rows
 
     def pairs(self) -> Iterator[tuple[Any, Any]]:
-        """A sketch per key."""
         for key, sketch in self._sketches.items():
             yield key, Quantiles(sketch.serialize())
         self._sketches = {}

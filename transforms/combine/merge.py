@@ -1,15 +1,14 @@
 """The merge of a key's values into one, which Reduce, Sum and Histogram each define."""
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
+from apache_beam.typehints import Any as AnyType
 
 from ..base.columns import Selector
-
-__all__ = ["Collector", "Merge"]
 
 
 class Merge(beam.CombineFn):
@@ -36,11 +35,38 @@ class Merge(beam.CombineFn):
         return self.result_type(value_type)
 
 
+class FunctionMerge(Merge):
+    """Merges with a function of two elements, which are never None."""
+
+    def __init__(self, function: Callable[[Any, Any], Any]) -> None:
+        self._function = function
+
+    def merged(self, values: list[Any]) -> Any:
+        return functools.reduce(self._function, values)
+
+    def create_accumulator(self) -> Any:
+        return None  # Stands for no element yet.
+
+    def add_input(self, accumulator: Any, element: Any) -> Any:
+        return element if accumulator is None else self._function(accumulator, element)
+
+    def merge_accumulators(self, accumulators: Any) -> Any:
+        return functools.reduce(self.add_input, (some for some in accumulators if some is not None), None)
+
+    def extract_output(self, accumulator: Any) -> Any:
+        return accumulator
+
+    def result_type(self, value_type: Any) -> Any:
+        # The function may return another type: Beam's coder for T would fail on a tuple instead of a NamedTuple.
+        return value_type if value_type in (int, float, str, bytes) else AnyType
+
+
 class Collector:
     """Reduces the tables of one window in one bundle."""
 
-    #: Number of groups held.
-    size = 0
+    def size(self) -> int:
+        """Upper bound of the number of groups in memory."""
+        raise NotImplementedError
 
     def add(self, keys: list[pa.ChunkedArray], values: list[pa.ChunkedArray]) -> int:
         """Adds a batch and returns the number of rows that contributed. If it raises, it has added nothing."""

@@ -11,11 +11,8 @@ from apache_beam.pvalue import TaggedOutput
 from apache_beam.utils.windowed_value import WindowedValue
 
 from ..base.batches import rows_of
-from ..base.columns import Selector
 from ..base.guard import DEAD, Guard, GuardedStep, OneByOne
 from .merge import Collector, Merge
-
-__all__ = ["Pair", "precombine"]
 
 _MAX_GROUPS = 500_000
 
@@ -23,7 +20,7 @@ _MAX_GROUPS = 500_000
 class Pair:
     """Makes a pair (key, checked value) of an element. Pickled to the workers."""
 
-    def __init__(self, key: Selector | None, value: Selector | None, view: Any, merge: Any) -> None:
+    def __init__(self, key: Any, value: Any, view: Any, merge: Any) -> None:
         self.key, self.value, self.view, self.merge = key, value, view, merge
 
     def __call__(self, element: Any) -> tuple[Any, Any]:
@@ -43,29 +40,19 @@ class Pair:
         return self.merge.collector(self.key, self.value)
 
 
-def precombine(guard: Guard, pair: Pair, element_type: Any, batch_type: Any) -> beam.DoFn:
-    """The DoFn for the form of the elements: single elements, lists or Arrow tables."""
-    if batch_type is None:
-        return _PairElements(guard, pair)
-    return (_PairTables if batch_type is pa.Table else _PairLists)(guard, pair, element_type, batch_type)
-
-
-class _PairElements(OneByOne):
+class PairElements(OneByOne):
     """Makes pairs one by one, and drops those without a value."""
 
     def _drops(self, result: Any) -> bool:
         return result[1] is None
 
 
-class _PairLists(GuardedStep):
+class PairLists(GuardedStep):
     """Makes the pairs of a list, with each key's values merged."""
 
     def __init__(self, guard: Guard, pair: Pair, element_type: Any, batch_type: Any) -> None:
         super().__init__(guard)
-        self._pair, self._element_type, self._batch_type = pair, element_type, batch_type
-
-    def get_input_batch_type(self, unused_input_type: Any) -> Any:
-        return self._batch_type
+        self._pair, self._element_type, self._input_batches = pair, element_type, batch_type
 
     @beam.DoFn.yields_elements
     def process_batch(self, batch: Any) -> Iterator[Any]:
@@ -79,18 +66,13 @@ class _PairLists(GuardedStep):
             if value is not None:
                 groups[key].append(value)
                 moved += 1
-        self._count(len(batch), moved, len(letters))
-        self._guard.times.note(perf_counter() - began, len(batch))
+        self._guard.measure(len(batch), moved, len(letters), began)
         yield from (TaggedOutput(DEAD, letter) for letter in letters)
         for key, values in groups.items():
             yield from ((key, value) for value in self._pair.reduced(values))
 
-    def _count(self, total: int, moved: int, dead: int) -> None:
-        self._guard.count({"in": total, "out": moved, "dropped": total - moved - dead, "dead": dead})
-        self._guard.passed(total)
 
-
-class _PairTables(_PairLists):
+class PairTables(PairLists):
     """Reduces Arrow tables by columns until the bundle ends; row by row if a function needs rows."""
 
     def start_bundle(self) -> None:
@@ -103,25 +85,23 @@ class _PairTables(_PairLists):
     ) -> Iterator[Any]:
         if not self._collected(batch, timestamp, window):
             yield from self._reduced(rows_of(batch, self._element_type))
-        elif self._collectors[window][0].size > _MAX_GROUPS:  # Too many keys to hold in memory.
+        elif self._collectors[window][0].size() > _MAX_GROUPS:  # Too many keys to hold in memory.
             yield from self._collectors.pop(window)[0].pairs()
 
     def _collected(self, table: pa.Table, timestamp: Any, window: Any) -> bool:
         collector, _ = self._collectors.get(window) or (self._pair.collector(), None)
-        key, value = self._pair.key, self._pair.value
-        if collector is None or key is None or value is None:
+        if collector is None:
             return False
         began = perf_counter()
         try:
-            keys, values = key.columns(table), value.columns(table)
+            keys, values = self._pair.key.columns(table), self._pair.value.columns(table)
             if keys is None or values is None:
                 return False
             moved = collector.add(keys, values)
         except Exception:  # By columns a whole table fails; row by row the cause is found.
             return False
         self._collectors[window] = collector, timestamp
-        self._count(table.num_rows, moved, 0)
-        self._guard.times.note(perf_counter() - began, table.num_rows)
+        self._guard.measure(table.num_rows, moved, 0, began)
         return True
 
     def finish_bundle(self) -> Iterator[Any]:

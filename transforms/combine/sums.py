@@ -12,17 +12,18 @@ import pyarrow.compute as pc
 from apache_beam.typehints import Tuple, Union
 
 from ..base.columns import Selector
-from .merge import Collector, Merge
-
-__all__ = ["Add", "Number", "SumCollector"]
+from .merge import Collector, FunctionMerge
 
 Number = Union[int, float, Decimal, Fraction]
 #: Far more digits than amounts of money have; a sum that would still need rounding fails instead.
 _EXACT = decimal.Context(prec=1000, traps=[decimal.Inexact, decimal.InvalidOperation, decimal.Overflow])
 
 
-class Add(Merge):
+class Add(FunctionMerge):
     """Adds numbers, or tuples of numbers."""
+
+    def __init__(self) -> None:
+        super().__init__(_plus)
 
     def check(self, value: Any) -> Any:
         numbers = value if isinstance(value, tuple) else (value,)
@@ -33,23 +34,8 @@ class Add(Merge):
             return None
         return tuple([number or 0 for number in value]) if isinstance(value, tuple) else value
 
-    def merged(self, values: list[Any]) -> Any:
-        return functools.reduce(_plus, values)
-
     def collector(self, key: Selector, value: Selector) -> Collector:
         return SumCollector(key.single, value.single)
-
-    def create_accumulator(self) -> Any:
-        return 0
-
-    def add_input(self, accumulator: Any, value: Any) -> Any:
-        return value if accumulator == 0 and type(accumulator) is int else _plus(accumulator, value)
-
-    def merge_accumulators(self, accumulators: Any) -> Any:
-        return functools.reduce(self.add_input, accumulators, 0)
-
-    def extract_output(self, accumulator: Any) -> Any:
-        return accumulator
 
     def result_type(self, value_type: Any) -> Any:
         # Not int alone: its coder is limited to 64 bits, a sum is not.
@@ -73,13 +59,10 @@ class SumCollector(Collector):
         self._parts: list[pa.Table] = []
         self._integers: list[bool] = []
 
-    @property
-    def size(self) -> int:  # type: ignore[override]
-        """Upper bound of the number of groups."""
+    def size(self) -> int:
         return sum(part.num_rows for part in self._parts)
 
     def add(self, keys: list[pa.ChunkedArray], values: list[pa.ChunkedArray]) -> int:
-        """Sums a batch."""
         names = [*(f"k{i}" for i in range(len(keys))), *(f"v{i}" for i in range(len(values)))]
         table = pa.table([*keys, *values], names)
         contributes = functools.reduce(pc.or_, map(pc.is_valid, values))
@@ -87,7 +70,7 @@ class SumCollector(Collector):
             table = table.filter(contributes)
         self._parts.append(_summed(table))
         self._integers = self._integers or [pa.types.is_integer(column.type) for column in values]
-        if len(self._parts) > 16 and self.size > 8 * self._parts[0].num_rows:
+        if len(self._parts) > 16 and self.size() > 8 * self._parts[0].num_rows:
             self._parts = [self._merged()]
         return table.num_rows
 
@@ -95,7 +78,6 @@ class SumCollector(Collector):
         return _summed(pa.concat_tables(self._parts, promote_options="permissive"))
 
     def pairs(self) -> Iterator[tuple[Any, Any]]:
-        """The sums per key, as Python values."""
         if not self._parts:
             return
         table = self._merged()

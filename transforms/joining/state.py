@@ -1,6 +1,7 @@
 """Join by key: items wait in state for their parts, with timers."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -14,9 +15,7 @@ from apache_beam.utils.timestamp import Duration
 
 from ..base.coders import RecordCoder
 from ..base.guard import DEAD, Guard, GuardedStep, apply_guarded
-from ..base.keyed import keyed
-
-__all__ = ["Joined", "LatePartError", "MissingPartsError", "checked_expected", "join_groups"]
+from ..base.mapping import keyed
 
 
 @RecordCoder.register
@@ -44,12 +43,10 @@ def join_groups(
 ) -> PCollection:
     """One Joined per item."""
     coders = [registry.get_coder(stream.element_type) for stream in streams.values()]
-    parts = [
-        keyed(
-            pattern, stream, key, _Part(i, name, part, expected, coders[i]), _PART, f"Part {name}" if name else "Part"
-        )
-        for i, (name, stream) in enumerate(streams.items())
-    ]
+    parts = []
+    for i, (name, stream) in enumerate(streams.items()):
+        value = partial(_part, i, name, part, expected, coders[i])
+        parts.append(keyed(pattern, stream, key, value, _PART, f"Part {name}" if name else "Part"))
     gathered = parts[0] if len(parts) == 1 else tuple(parts) | "Gather" >> beam.Flatten()
     guard = Guard(pattern, AnyType, counters=("out", "dropped", "dead", "duplicates", "late"), remedy=_REMEDY)
     fn = _Await(guard, coders, pattern._partial, pattern._deadline)
@@ -73,22 +70,14 @@ _REMEDY = (
 _PART = Tuple[str, AnyType, int, bytes]
 
 
-class _Part:
-    """Makes the part that the state keeps for an element."""
-
-    def __init__(self, number: int, name: str, part: Any, expected: Any, coder: Coder) -> None:
-        self._number, self._name, self._part, self._coder = number, name, part, coder
-        self._expected = expected
-
-    def __call__(self, element: Any) -> tuple[str, Any, int, bytes]:
-        name = self._name if self._part is None else self._part(element)
-        if not isinstance(name, str):
-            raise TypeError(f"part=... must return a string, the part's name, not {name!r}")
-        expected = self._expected
-        if callable(expected):
-            found = expected(element)
-            expected = None if found is None else checked_expected(found)
-        return name, expected, self._number, self._coder.encode(element)
+def _part(number: int, name: str, part: Any, expected: Any, coder: Coder, element: Any) -> tuple[str, Any, int, bytes]:
+    name = name if part is None else part(element)
+    if not isinstance(name, str):
+        raise TypeError(f"part=... must return a string, the part's name, not {name!r}")
+    if callable(expected):
+        found = expected(element)
+        expected = None if found is None else checked_expected(found)
+    return name, expected, number, coder.encode(element)
 
 
 class _ItemState(NamedTuple):
@@ -134,7 +123,7 @@ class _Await(GuardedStep):
             self._done("duplicates", 1)
             return
         if known.status != "waiting":
-            yield from self._late(key, name, self._coders[number].decode(encoded), number)
+            yield from self._late(key, name, number, encoded)
             return
         if not known.names:
             deadline.set(self._until(timestamp, window))
@@ -190,18 +179,19 @@ class _Await(GuardedStep):
         present = ", ".join(sorted(name for name, *_ in parts))
         error = MissingPartsError(f"the item {key!r} lacks {', '.join(missing)} at its deadline; present: {present}")
         for _, number, encoded in parts:
-            yield self._letter(self._coders[number].decode(encoded), error, number)
+            yield self._letter(error, number, encoded)
 
-    def _late(self, key: Any, name: str, element: Any, number: int) -> Iterator[Any]:
+    def _late(self, key: Any, name: str, number: int, encoded: bytes) -> Iterator[Any]:
         self._guard.count({"late": 1})
         if self._guard.handled:
             error = LatePartError(f"the part {name} of the item {key!r} arrived after the item had passed without it")
-            yield self._letter(element, error, number)
+            yield self._letter(error, number, encoded)
         else:
             self._done("dropped", 1)
 
-    def _letter(self, element: Any, error: Exception, number: int) -> TaggedOutput:
-        letter = self._guard.letter(element, error, complaint=str(error), coder=self._coders[number])
+    def _letter(self, error: Exception, number: int, encoded: bytes) -> TaggedOutput:
+        coder = self._coders[number]
+        letter = self._guard.letter(coder.decode(encoded), error, complaint=str(error), coder=coder)
         self._done("dead", 1)
         return TaggedOutput(DEAD, letter)
 

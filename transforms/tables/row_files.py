@@ -16,8 +16,6 @@ from ..base.coders import RecordCoder
 from ..base.errors import QueueError, UnreadableError
 from ..base.files import file_errors, find_files, open_file
 
-__all__ = ["Part", "Raw", "open_part", "parts"]
-
 _ROWS, _BLOCK = 131_072, 4 * 2**20
 
 
@@ -54,7 +52,8 @@ class Raw(NamedTuple):
                 [value.decode("utf-8", "surrogateescape") for value in columns]
             )
             return text.getvalue().encode("utf-8", "surrogateescape")
-        return orjson.dumps(dict(zip(self.table.column_names, columns, strict=True)), default=_text)
+        row = dict(zip(self.table.column_names, columns, strict=True))
+        return orjson.dumps(row, default=lambda value: value.isoformat() if hasattr(value, "isoformat") else str(value))
 
 
 def parts(pattern: str, names: list[str]) -> Iterator[Part | UnreadableError]:
@@ -138,10 +137,6 @@ def _reader(file: Any, header: list[str], skip: Any) -> Any:
 def _decompressed(path: str) -> Any:
     file = open_file(path)
     return gzip.GzipFile(fileobj=file) if path.endswith(".gz") else file
-
-
-def _text(value: Any) -> str:
-    return value.isoformat() if hasattr(value, "isoformat") else str(value)
 
 
 def _header(path: str) -> list[str]:

@@ -9,9 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-__all__ = ["Shape"]
-
-_ARROW = {int: pa.int64(), float: pa.float64(), str: pa.string(), bool: pa.bool_(), bytes: pa.binary()}
+from ..base.columns import ARROW_TYPES, without_none
 
 
 class _Field(NamedTuple):
@@ -66,8 +64,8 @@ def _field(row: type, name: str, hint: Any, declared: pa.DataType | None) -> _Fi
     nullable = get_origin(hint) in (Union, UnionType) and type(None) in get_args(hint)
     if get_origin(hint) is UnionType:
         raise TypeError(f"{row.__name__}.{name}: Beam's rows support Optional[...], not {hint}; write Optional[...]")
-    python = next(kind for kind in get_args(hint) if kind is not type(None)) if nullable else hint
-    if python not in _ARROW:
+    python = without_none(hint)
+    if python not in ARROW_TYPES:
         raise TypeError(
             f"{row.__name__}.{name} is {hint}; a row in Arrow tables has int, float, str, bool, bytes or Optional "
             "of these. Amounts, times and dates are int, with their type in the file: types={...: pa.decimal128(18, 2)}"
@@ -78,7 +76,7 @@ def _field(row: type, name: str, hint: Any, declared: pa.DataType | None) -> _Fi
             f"{row.__name__}.{name}: types= is for int fields that are amounts (pa.decimal128), times "
             f"(pa.timestamp) or dates (pa.date32), not for {hint} of {declared}"
         )
-    return _Field(name, _ARROW[python], nullable, declared)
+    return _Field(name, ARROW_TYPES[python], nullable, declared)
 
 
 def _column(column: pa.ChunkedArray, field: _Field) -> pa.ChunkedArray:
