@@ -1,8 +1,8 @@
-"""What flows made of patterns are tested with.
+"""Tools to test flows that are made of patterns.
 
 run_pattern(transform, items)  runs a transform on a few items: a list per output, dead letters, the balance
-assert_conserved(result)       nothing went in that did not come out, was dropped, lies dead or was a duplicate
-chaos(pipeline)                delivers elements again and in another order, and runs every bundle twice
+assert_conserved(result)       fails unless every element came out, was dropped, is a dead letter or a duplicate
+chaos(pipeline)                delivers elements twice and in another order, and runs every bundle twice
 """
 
 from .chaotic import chaos

@@ -1,4 +1,4 @@
-"""A pipeline as bad days make it: elements come twice and in another order, bundles are run again."""
+"""Makes a pipeline repeat what a runner may repeat: elements arrive twice and in another order, bundles run again."""
 
 import random
 from collections.abc import Collection, Iterator
@@ -15,12 +15,12 @@ __all__ = ["chaos"]
 
 
 def chaos(pipeline: beam.Pipeline, seed: int = 0, once: Collection[str] = ()) -> beam.Pipeline:
-    """Makes a pipeline do what at-least-once delivery and retries may do to it. To be called before it is built.
+    """Makes a pipeline repeat elements and bundles, as at-least-once delivery and retries do. Call it before you build.
 
-    * Every source hands over about half of its elements twice, and all in another order.
-    * Every bundle is run twice; of the first run only side effects remain, as if the worker had died at the end.
+    * Every source delivers about half of its elements twice, and all in another order.
+    * Every bundle runs twice; only the side effects of the first run remain, as if the worker had died at its end.
 
-    What a flow leaves behind must then be the same as without, but for repetitions that its consumers recognise:
+    The results of a flow must be the same as without, except for repetitions that its consumers recognise:
 
     >>> from beam_patterns.testing import chaos
     >>> from beam_patterns.transforms.queues import WriteToQueue, open_queue
@@ -32,24 +32,24 @@ def chaos(pipeline: beam.Pipeline, seed: int = 0, once: Collection[str] = ()) ->
     (True, [b'new--c1d04330', b'new--d280b0c4'])
 
     Args:
-        pipeline: on a runner that works in this process.
-        seed: another one gives other elements and another order.
-        once: labels of sources whose elements do come exactly once, such as settings that are read as a side input.
+        pipeline: a pipeline on a runner whose workers are in this process.
+        seed: number that determines which elements are repeated, and the order.
+        once: labels of sources whose elements arrive exactly once, such as settings that are read as a side input.
     """
     if type(pipeline.runner).__name__ not in IN_PROCESS:
         raise ValueError(
-            f"chaos(pipeline) runs in this process, not on {type(pipeline.runner).__name__}; "
-            'make it as beam.Pipeline("FnApiRunner")'
+            f"chaos(pipeline) works in this process, not on {type(pipeline.runner).__name__}; "
+            'make the pipeline with beam.Pipeline("FnApiRunner")'
         )
     if pipeline.transforms_stack[0].parts:
-        raise ValueError("chaos(pipeline) comes before the first transform is applied")
+        raise ValueError("call chaos(pipeline) before you apply the first transform")
     pipeline.runner = FnApiRunner(bundle_repeat=1)
-    pipeline.apply = _Sources(pipeline, seed, frozenset(once))
+    pipeline.apply = _Sources(pipeline, seed, frozenset(once))  # type: ignore[method-assign]
     return pipeline
 
 
 class _Sources:
-    """Takes the place of the pipeline's `apply`: behind each source there is a redelivery."""
+    """Replaces the pipeline's `apply`, to add a redelivery after each source."""
 
     def __init__(self, pipeline: beam.Pipeline, seed: int, once: Collection[str]) -> None:
         self._apply, self._seed, self._once = pipeline.apply, seed, once
@@ -79,16 +79,16 @@ class _Redeliver(beam.DoFn):
         self._random = random.Random(self._seed)  # noqa: S311 (for tests)
 
     def start_bundle(self) -> None:
-        self._held = list[WindowedValue]()
+        self._elements = list[WindowedValue]()
 
     def process(
         self, element: Any, timestamp: Any = beam.DoFn.TimestampParam, window: Any = beam.DoFn.WindowParam
     ) -> tuple[()]:
-        self._held.append(WindowedValue(element, timestamp, (window,)))
+        self._elements.append(WindowedValue(element, timestamp, (window,)))
         return ()
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
-        twice = [value for value in self._held if self._random.random() < 0.5]
-        delivered = self._held + twice
+        twice = [value for value in self._elements if self._random.random() < 0.5]
+        delivered = self._elements + twice
         self._random.shuffle(delivered)
         yield from delivered

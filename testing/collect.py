@@ -1,4 +1,4 @@
-"""Elements of a pipeline that runs in this process, as a list."""
+"""The elements of a pipeline that runs in this process, as a list."""
 
 import itertools
 from typing import Any
@@ -16,7 +16,7 @@ _PLACES = itertools.count()
 
 
 class Collect(beam.PTransform):
-    """Keeps what arrives; once the pipeline has run, `elements` has it.
+    """Collects elements in `elements`, which is complete when the pipeline has run.
 
     >>> seen = Collect()
     >>> with beam.Pipeline("FnApiRunner") as p:
@@ -24,7 +24,7 @@ class Collect(beam.PTransform):
     >>> seen.elements
     [1, 2]
 
-    The list is made as a whole at the end, so a bundle that is run twice does not show twice.
+    The list is stored as a whole at the end, so the elements of a bundle that runs twice are in it once.
     """
 
     def __init__(self) -> None:
@@ -33,15 +33,15 @@ class Collect(beam.PTransform):
 
     @property
     def elements(self) -> list[Any]:
-        """All elements, in the order in which the runner handed them over."""
+        """All elements, in the order in which the runner delivered them."""
         return _COLLECTED.get(self._place, [])
 
     def expand(self, elements: PCollection) -> PCollection:
-        """Nothing comes out."""
+        """The output is empty."""
         return (
             elements
             | "Pair" >> beam.Map(_pair).with_output_types(Tuple[int, elements.element_type])
-            # Said in words, as Beam refuses the default trigger for a stream, even for a TestStream, which ends.
+            # An explicit trigger, as Beam rejects the default one for a stream, even for a TestStream, which ends.
             | "Globally"
             >> beam.WindowInto(GlobalWindows(), trigger=AfterWatermark(), accumulation_mode=AccumulationMode.DISCARDING)
             | "Gather" >> beam.GroupByKey()

@@ -1,5 +1,6 @@
-"""One transform, a few items, and everything that came of them."""
+"""Runs one transform, or a few, on a few items and returns all results."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -17,15 +18,15 @@ __all__ = ["Outputs", "Report", "run_pattern"]
 
 
 class Outputs(Mapping[Any, list[Any]]):
-    """A list per output: `["out"]` of a transform with one, else by the output's name or number."""
+    """A list per output: `["out"]` of a transform with one output, otherwise by the output's name or number."""
 
     def __init__(self, lists: Mapping[Any, list[Any]], dead: list[DeadLetter], balance: Balance, counters: Any) -> None:
         self._lists = dict(lists)
         self.dead = dead
-        """What failed."""
+        """The dead letters of failed elements."""
         self.balance = balance
-        """The steps with what came in and what became of it."""
-        self.counters: dict[tuple[str, str], int] = counters
+        """The counters of each step."""
+        self.counters: Counter[tuple[str, str]] = counters
         """All counters by class and name: counters["Filter", "dropped"]."""
 
     def __getitem__(self, name: Any) -> list[Any]:
@@ -39,7 +40,9 @@ class Outputs(Mapping[Any, list[Any]]):
 
 
 def run_pattern(
-    transform: beam.PTransform, items: Any, make: Callable[[], beam.Pipeline] = lambda: beam.Pipeline("FnApiRunner")
+    transform: beam.PTransform | Callable[[Any, ErrorHandler], Any],
+    items: Any = None,
+    make: Callable[[], beam.Pipeline] = lambda: beam.Pipeline("FnApiRunner"),
 ) -> Outputs:
     """Runs a transform on a few items and returns a list per output.
 
@@ -51,35 +54,41 @@ def run_pattern(
     4
 
     Args:
-        transform: a pattern, or any transform. A pattern without an error handler gets one.
-        items: a list is one input; a tuple or a dict of lists are several, for Merger, Join and their kin. Instead of a
-            list there may be a source: a transform, such as ReadFromQueue or TestStream.
-        make: makes the pipeline; its runner must work in this process.
+        transform: a pattern or any other transform; a pattern without an error handler gets one. Or a function of the
+            input and an error handler that applies several transforms and returns their outputs.
+        items: a list for one input; a tuple or a dict of lists for several, for Merger, Join and the like. Instead of a
+            list there may be a source: a transform, such as ReadFromQueue or TestStream. None if the transform itself
+            is a source, which then has the pipeline as its input.
+        make: a function that makes the pipeline; the workers of its runner must be in this process.
     """
     p = make()
-    seen, collect_dead = dict[Any, Collect](), Collect()
+    collected, collect_dead = dict[Any, Collect](), Collect()
     with ErrorHandler("Dead" >> (DeadLetters() | "CollectDead" >> collect_dead)) as dead:
         _ = p | "NoError" >> beam.Create([], reshuffle=False) | "Handled" >> Report(dead)
-        guarded = isinstance(transform, GuardedPattern) and transform._handler is None
-        step = transform.with_error_handler(dead) if guarded else transform
-        for name, output in _named(_inputs(p, items) | step).items():
-            seen[name] = Collect()
-            _ = output | f"Collect {name}" >> seen[name]
+        if isinstance(transform, GuardedPattern) and transform._handler is None:
+            transform = transform.with_error_handler(dead)
+        inputs = _inputs(p, items)
+        outputs = inputs | transform if isinstance(transform, beam.PTransform) else transform(inputs, dead)
+        for name, output in _named(outputs).items():
+            collected[name] = Collect()
+            _ = output | f"Collect {name}" >> collected[name]
     result = p.run()
     result.wait_until_finish()
-    counters = dict[tuple[str, str], int]()
+    counters = Counter[tuple[str, str]]()
     for (_, owner, name), number in counters_of(result, p).items():
-        counters[owner, name] = counters.get((owner, name), 0) + number
-    lists = {name: collect.elements for name, collect in seen.items()}
+        counters[owner, name] += number
+    lists = {name: collect.elements for name, collect in collected.items()}
     return Outputs(lists, collect_dead.elements, Balance.of(result, p), counters)
 
 
 def _inputs(p: beam.Pipeline, items: Any) -> Any:
+    if items is None:
+        return p
     if isinstance(items, dict):
         return {name: _input(p, part, f"Items {name}") for name, part in items.items()}
     if isinstance(items, tuple):
         parts = [_input(p, part, f"Items {i}") for i, part in enumerate(items)]
-        return type(items)(*parts) if hasattr(items, "_fields") else tuple(parts)
+        return getattr(items, "_make", tuple)(parts)
     return _input(p, items, "Items")
 
 
@@ -96,7 +105,7 @@ def _named(outputs: Any) -> dict[Any, PCollection]:
 
 
 class Report(beam.PTransform):
-    """A handler must be given at least one PCollection of errors, and not every transform has any."""
+    """Passes a PCollection to an error handler, which needs at least one, and which not every transform uses."""
 
     def __init__(self, handler: ErrorHandler) -> None:
         super().__init__()
