@@ -67,6 +67,7 @@ setup(
             "matplotlib",
             "mypy",
             "pillow",
+            "pyright[nodejs]",
             "pytest",
             "pytest-rerunfailures",
             "pytest-timeout",
