@@ -1,10 +1,10 @@
-"""What counting and watching cost: a batch flow as a pipeline runs it, against the same flow without either.
+"""The cost of counters and progress: a batch flow as a pipeline runs it, against the same flow without either.
 
     python -m bench.counting [--messages 2000000] [--rounds 7]
 
-One process, a round of both after the other; the figure is the median of the rounds' ratios, so that what disturbs the
-machine for a while disturbs both. With: our counters and clocks, the watched runner, a reader of the counters twice a
-second, as for a terminal. Without: neither, on Beam's plain FnApiRunner. The claim: at most 3 %.
+Both run in one process, in turn; the figure is the median of the rounds' ratios, so that other load on the machine
+affects both. With: our counters and clocks, the watched runner, a reader of the counters twice a second, as for a
+terminal. Without: neither, on Beam's plain FnApiRunner. The claim: at most 3 %.
 """
 
 import argparse
@@ -22,30 +22,29 @@ from rich.console import Console
 from beam_patterns.pipelines.runtime.counts import Counts, DirectRunner
 from beam_patterns.pipelines.runtime.progress import watched
 from beam_patterns.transforms import Filter, Splitter
-from beam_patterns.transforms.base import counters, routing
-from beam_patterns.transforms.base import metrics as times
+from beam_patterns.transforms.base import guard, metrics
 from bench.routing import Batches, Count, is_email, is_kept
 
 
 class Silent:
-    """A counter that counts nothing, and a clock that does not tell."""
+    """A counter and a clock that record nothing."""
 
     def inc(self, number: int = 1) -> None:
-        """Nothing."""
+        """Does nothing."""
 
     def note(self, seconds: float, items: int) -> None:
-        """Nothing."""
+        """Does nothing."""
 
 
 @contextmanager
 def uncounted() -> Iterator[None]:
     """The patterns without their counters."""
-    routing.step_counters = lambda pattern, names: [Silent() for _ in names]  # type: ignore[assignment]
-    routing.Times = Silent  # type: ignore[assignment,misc]
+    guard.step_counters = lambda pattern, names: [Silent() for _ in names]  # type: ignore[assignment]
+    guard.Times = Silent  # type: ignore[assignment,misc]
     try:
         yield
     finally:
-        routing.step_counters, routing.Times = counters.step_counters, times.Times  # type: ignore[misc]
+        guard.step_counters, guard.Times = metrics.step_counters, metrics.Times  # type: ignore[misc]
 
 
 def flow(p: beam.Pipeline, source: beam.DoFn) -> None:
@@ -57,7 +56,7 @@ def flow(p: beam.Pipeline, source: beam.DoFn) -> None:
 
 
 def seconds(source: beam.DoFn, counted: bool) -> tuple[float, float]:
-    """One run: by the clock, and of processors, which other programs on the machine disturb less."""
+    """The time of one run: by the clock, and of processors, which other load on the machine affects less."""
     gc.collect()
     counts, screen = Counts(), Console(file=io.StringIO(), force_terminal=True)
     runner: Any = DirectRunner(counts) if counted else "FnApiRunner"

@@ -1,9 +1,9 @@
-"""What routing costs: Filter, Splitter and Merger against beam.Filter, beam.Partition and beam.Flatten.
+"""The cost of routing: Filter, Splitter and Merger against beam.Filter, beam.Partition and beam.Flatten.
 
     python bench/routing.py [--messages 1000000] [--rounds 3] [--runner FnApiRunner]
 
-One source, made of the same messages, feeds each pipeline; all run in turn in one process, ratios compare medians.
-The claims: in batches at least 3 times as fast as Beam's own, with a Merger behind at least 2.5 times, and without
+One source of the same messages feeds each pipeline; all run in turn in one process, and ratios compare medians. The
+claims: in batches at least 3 times as fast as Beam's own, with a Merger at the end at least 2.5 times, and without
 batches not slower (within 5 %).
 """
 
@@ -32,7 +32,7 @@ def is_email(message: Message) -> bool:
 
 
 class Batches(beam.DoFn):
-    """A source that hands over thousands at once, as a queue's client does; made before the clock starts."""
+    """A source that yields thousands of messages at once, as a queue's client does; made before the clock starts."""
 
     def __init__(self, messages: int) -> None:
         self._rounds = messages // 4000

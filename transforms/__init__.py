@@ -31,7 +31,7 @@ of your own. `Stream[T]` is a PCollection[T] for which type checkers know the re
 from .base.columns import Predicate
 from .base.dead_letter import DeadLetter
 from .base.errors import BreakerError, ElementError
-from .base.stream import Stream
+from .base.pattern import Stream
 from .combine.bins import Bins, Quantiles
 from .copier import Copier
 from .dead_letters import DeadLetters

@@ -6,9 +6,8 @@ import pyarrow as pa
 from apache_beam.pvalue import PCollection
 
 from .base.fan import branch_names, branches, checked_result
-from .base.pattern import Pattern
+from .base.pattern import Out, Pattern, U
 from .base.routing import Router, route
-from .base.stream import Out, U
 
 
 class Copier(Pattern[PCollection[Any], Out]):

@@ -15,11 +15,11 @@ from apache_beam.typehints import Tuple
 from apache_beam.utils.timestamp import Duration, Timestamp
 from apache_beam.utils.windowed_value import WindowedValue
 
-from .base.mapping import keyed
+from .base.guard import Guard, OneByOne, apply_guarded
+from .base.hints import return_type
 from .base.message import MESSAGE_ID, Message
 from .base.metrics import step_counters
-from .base.pattern import GuardedPattern
-from .base.stream import SameElements, Stream, T
+from .base.pattern import GuardedPattern, SameElements, Stream, T
 
 
 class Dedupe(GuardedPattern[PCollection[T], Stream[T]], SameElements):
@@ -65,10 +65,13 @@ class Dedupe(GuardedPattern[PCollection[T], Stream[T]], SameElements):
     def expand(self, elements: PCollection) -> Stream:
         self._check(elements)
         windowing, coder = elements.windowing, registry.get_coder(elements.element_type)
-        window_coder = windowing.windowfn.get_window_coder()
-        pairs = keyed(self, elements, self._key, coder.encode, bytes)
-        tagged_type = Tuple[pairs.element_type.tuple_types[0], Tuple[bytes, bytes]]  # type: ignore[union-attr]
-        tagged = pairs | "Keep window" >> beam.Map(_with_window, window_coder).with_output_types(tagged_type)
+        window_coder, key = windowing.windowfn.get_window_coder(), self._key
+        key_type = return_type(key, elements.element_type)
+        guard = Guard(self, elements.element_type, "its key", counters=("in", "dead"))
+        fn = OneByOne(guard, lambda element: (key(element), coder.encode(element)))
+        (pairs,) = apply_guarded(self, elements, fn, {"pairs": Tuple[key_type, bytes]}, verb="Key", label="Pairs")
+        with_window = beam.Map(_with_window, window_coder).with_output_types(Tuple[key_type, Tuple[bytes, bytes]])
+        tagged = pairs | "Keep window" >> with_window
         tagged._windowing = Windowing(GlobalWindows())  # As Reshuffle does: all windows share the state.
         remember = beam.ParDo(_First(self._within, coder, window_coder))
         first = tagged | "Remember" >> remember.with_output_types(elements.element_type)

@@ -7,9 +7,8 @@ import pyarrow as pa
 from apache_beam.pvalue import PCollection
 
 from .base.columns import ColumnPredicate, Predicate, checked_predicate
-from .base.pattern import ViewedPattern
+from .base.pattern import SameElements, Stream, T, ViewedPattern
 from .base.routing import Router, route
-from .base.stream import SameElements, Stream, T
 
 
 class Filter(ViewedPattern[PCollection[T], Stream[T]], SameElements):

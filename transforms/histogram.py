@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .base.columns import Selection
-from .base.stream import Stream
+from .base.pattern import Stream
 from .combine.aggregation import Aggregation
 from .combine.histogram import BinMerge, SketchMerge
 

@@ -10,8 +10,7 @@ from .base.guard import Guard
 from .base.hints import return_type
 from .base.mapping import map_elements
 from .base.message import Message, identified
-from .base.pattern import GuardedPattern, single_input
-from .base.stream import Stream, T, U
+from .base.pattern import GuardedPattern, Stream, T, U, single_input
 
 
 class Map(GuardedPattern[PCollection[T], Stream[U]]):

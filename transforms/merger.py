@@ -11,8 +11,7 @@ from .base.batch_codec import Pack, Unpack
 from .base.batches import batch_type_of
 from .base.fan import FanIn, named_inputs
 from .base.metrics import step_counters
-from .base.pattern import Pattern
-from .base.stream import Stream
+from .base.pattern import Pattern, Stream
 
 
 class Merger(FanIn, Pattern[Any, Stream[Any]]):

@@ -6,7 +6,7 @@ from typing import Any
 import apache_beam as beam
 
 from .base.columns import Selection, Selector
-from .base.stream import Stream
+from .base.pattern import Stream
 from .combine.aggregation import Aggregation
 from .combine.merge import FunctionMerge
 

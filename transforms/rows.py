@@ -10,8 +10,7 @@ from apache_beam.pvalue import PBegin, TaggedOutput
 from .base.errors import QueueError, UnreadableError
 from .base.guard import Guard, GuardedStep, apply_guarded, dead_outputs
 from .base.message import Message
-from .base.pattern import GuardedPattern
-from .base.stream import Stream, T
+from .base.pattern import GuardedPattern, Stream, T
 from .tables.row_files import Raw, open_part, parts
 from .tables.row_shape import Shape
 
@@ -99,8 +98,8 @@ class _Fetch(GuardedStep):
         for number, line, complaint in raw.broken:
             yield from self._invalid(Message(line, source=(path, 0, number)), ValueError(complaint))
         try:
-            self._shape.check(raw.table)
-        except ValueError as error:
+            self._shape.converted(raw.table.schema.empty_table())
+        except (pa.ArrowException, ValueError) as error:  # No value fits, whatever it is.
             raise QueueError(f"the file {path} can't be read as {self._shape.row.__name__}: {error}") from error
         for found in self._shape.converted_or_invalid(raw.table):
             if isinstance(found, pa.Table):

@@ -10,9 +10,8 @@ import pyarrow as pa
 from apache_beam.pvalue import PCollection
 
 from .base.hashing import Partitioner, key_bytes, murmur2
-from .base.pattern import ViewedPattern
+from .base.pattern import Stream, T, ViewedPattern
 from .base.routing import Router, route
-from .base.stream import Stream, T
 
 
 class Sharder(ViewedPattern[PCollection[T], tuple[Stream[T], ...]]):

@@ -9,9 +9,8 @@ from apache_beam.pvalue import PCollection
 
 from .base.columns import ColumnPredicate, Predicate, checked_predicate
 from .base.fan import branch_names, branches, checked_result
-from .base.pattern import ViewedPattern
+from .base.pattern import Out, T, U, ViewedPattern
 from .base.routing import Router, route
-from .base.stream import Out, T, U
 
 _OTHERWISE = "otherwise"
 
@@ -82,11 +81,9 @@ class Splitter(ViewedPattern[PCollection[T], Out]):
         return self._with(_result=checked_result(result, self._names, "Splitter"))  # type: ignore[return-value]
 
     def expand(self, elements: PCollection) -> Any:
-        router = (
-            _ByKey(self._key, self._names)
-            if self._key is not None
-            else _ByCase(self._predicates, self._names, self._every_match)
-        )
+        router: Router = _ByCase(self._predicates, self._names, self._every_match)
+        if self._key is not None:
+            router = _ByKey(self._key, self._names)
         outputs = route(self, elements, router, self._names, verb="Split", isolate=self._every_match)
         return branches("Split", self._names, outputs, self._result)
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from .base.columns import Selection
-from .base.stream import Stream
+from .base.pattern import Stream
 from .combine.aggregation import Aggregation
 from .combine.sums import Add
 

@@ -105,7 +105,7 @@ def test_anything_but_a_predicate_raises_type_error_at_construction() -> None:
 
 
 def test_anything_but_a_view_raises_type_error_at_construction() -> None:
-    with pytest.raises(TypeError, match=r"with_view takes a function .* not 'json'"):
+    with pytest.raises(TypeError, match=r"with_view needs a function .* not 'json'"):
         Filter(bool).with_view("json")  # type: ignore[arg-type]
 
 

@@ -24,6 +24,23 @@ class ViewedBatch(list[Any]):
         self.view, self.views = view, list[Any]()
 
 
+class BatchStep(beam.DoFn):
+    """A DoFn that declares types instead of Beam's: of the input's batches, the output, and the output's batches."""
+
+    _input_batches: Any = None
+    _output_type: Any = None
+    _output_batches: Any = None
+
+    def get_input_batch_type(self, input_type: Any) -> Any:
+        return self._input_batches or super().get_input_batch_type(input_type)
+
+    def infer_output_type(self, input_type: Any) -> Any:
+        return self._output_type or super().infer_output_type(input_type)
+
+    def get_output_batch_type(self, input_type: Any) -> Any:
+        return self._output_batches or super().get_output_batch_type(input_type)
+
+
 def batch_type_of(elements: PCollection) -> Any:
     """Type of a PCollection's batches, List[T] or pa.Table; None if its producer yields single elements."""
     transform = elements.producer.transform if elements.producer else None

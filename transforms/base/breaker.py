@@ -46,14 +46,10 @@ class Failures:
         self._kinds[letter.fingerprint] += 1
         while self._recent[0][0] <= here - of_last:
             self._kinds[self._recent.popleft()[1]] -= 1
-        if self._kinds[letter.fingerprint] >= share * of_last:
-            raise BreakerError(self._sentence(letter))
-
-    def _sentence(self, letter: DeadLetter) -> str:
-        share, of_last = self._breaker
-        message = letter.error_message.partition("\n")[0]
-        return (
-            f"{self._step}: {self._kinds[letter.fingerprint]:,} of the last {of_last:,} items failed the same way, "
-            f"with {letter.error_type}: {message}. The run was stopped; what was written stays, what was not committed "
-            f"is read again. Fix the cause, or raise with_breaker(share={share}, of_last={of_last})."
-        )
+        failures, message = self._kinds[letter.fingerprint], letter.error_message.partition("\n")[0]
+        if failures >= share * of_last:
+            raise BreakerError(
+                f"{self._step}: {failures:,} of the last {of_last:,} items failed the same way, with "
+                f"{letter.error_type}: {message}. The run was stopped; what was written stays, what was not committed "
+                f"is read again. Fix the cause, or raise with_breaker(share={share}, of_last={of_last})."
+            )

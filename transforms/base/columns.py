@@ -15,7 +15,7 @@ from pyarrow import acero
 
 from .coders import StableCoder
 from .hints import return_type
-from .stream import T
+from .pattern import T
 
 #: Arrow's type for each type of a row's field.
 ARROW_TYPES = {int: pa.int64(), float: pa.float64(), str: pa.string(), bool: pa.bool_(), bytes: pa.binary()}

@@ -15,7 +15,7 @@ _TAKEN = (*RESERVED, "duplicates", DEAD)
 
 
 class FanIn:
-    """Mix-in for transforms of several inputs: Beam itself would take a list of PCollections for data."""
+    """Mix-in for transforms of several inputs: Beam itself would treat a list of PCollections as data."""
 
     def _extract_input_pvalues(self, inputs: Any) -> Any:
         if isinstance(inputs, list):

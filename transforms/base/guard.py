@@ -12,13 +12,12 @@ import apache_beam as beam
 from apache_beam.coders import Coder, registry
 from apache_beam.pvalue import PCollection, TaggedOutput
 
-from .batches import SideBatch, allow_side_batches
+from .batches import BatchStep, SideBatch, allow_side_batches
 from .breaker import Failures
 from .dead_letter import DeadLetter
 from .errors import ElementError, UnreadableError
 from .metrics import Times, step_counters
-from .pattern import Pattern
-from .stream import Stream
+from .pattern import Pattern, Stream
 
 #: Tag of the output for dead letters.
 DEAD = "dead-letters"
@@ -43,7 +42,7 @@ class Guard:
 
     def __init__(
         self,
-        pattern: Pattern[Any, Any],
+        pattern: Pattern,
         element_type: Any,
         user_code: str = "the function",
         *,
@@ -140,25 +139,11 @@ class Guard:
         return self._raises(f"{self.step}: {raised}. {self._remedy}")
 
 
-class GuardedStep(beam.DoFn):
+class GuardedStep(BatchStep):
     """A DoFn with a guard around user code."""
-
-    # Types of the input's batches, of the output's elements and of its batches, where Beam should not infer them.
-    _input_batches: Any = None
-    _output_type: Any = None
-    _output_batches: Any = None
 
     def __init__(self, guard: Guard) -> None:
         self._guard = guard
-
-    def get_input_batch_type(self, input_type: Any) -> Any:
-        return self._input_batches or super().get_input_batch_type(input_type)
-
-    def infer_output_type(self, input_type: Any) -> Any:
-        return self._output_type or super().infer_output_type(input_type)
-
-    def get_output_batch_type(self, input_type: Any) -> Any:
-        return self._output_batches or super().get_output_batch_type(input_type)
 
     def setup(self) -> None:
         self._guard.setup()
@@ -200,7 +185,7 @@ class OneByOne(GuardedStep):
 
 
 def apply_guarded(
-    pattern: Pattern[Any, Any], elements: Any, fn: beam.DoFn, types: Mapping[str, Any], *, verb: str, label: str
+    pattern: Pattern, elements: Any, fn: beam.DoFn, types: Mapping[str, Any], *, verb: str, label: str
 ) -> list[Stream[Any]]:
     """Applies a guarded DoFn: returns its outputs, and sends the dead letters to the pattern's handler.
 
@@ -215,7 +200,7 @@ def apply_guarded(
 
 
 def guarded_outputs(
-    pattern: Pattern[Any, Any], elements: Any, fn: beam.DoFn, types: Mapping[str, Any], *, verb: str, label: str
+    pattern: Pattern, elements: Any, fn: beam.DoFn, types: Mapping[str, Any], *, verb: str, label: str
 ) -> list[Stream[Any]]:
     """The outputs of a guarded DoFn, the dead letters last."""
     check_breaker(pattern)
@@ -229,7 +214,7 @@ def guarded_outputs(
     return [outputs[name] for name in (*types, DEAD)]
 
 
-def check_breaker(pattern: Pattern[Any, Any]) -> None:
+def check_breaker(pattern: Pattern) -> None:
     """Raises ValueError if a pattern has a breaker but no handler."""
     if pattern._breaker and pattern._handler is None:
         raise ValueError(
@@ -238,7 +223,7 @@ def check_breaker(pattern: Pattern[Any, Any]) -> None:
         )
 
 
-def report_dead(pattern: Pattern[Any, Any], letters: PCollection) -> None:
+def report_dead(pattern: Pattern, letters: PCollection) -> None:
     """Sends dead letters to the pattern's handler, if it has one."""
     if pattern._handler is not None:
         pattern._handler.add_error_pcollection(letters)

@@ -1,4 +1,4 @@
-"""Guarded functions of one element: results in the form of the elements, and pairs for patterns with state."""
+"""A result per element, in the form of the elements: the basis of Map and of every guarded conversion."""
 
 from collections.abc import Callable, Iterator
 from time import perf_counter
@@ -6,17 +6,15 @@ from typing import Any
 
 import pyarrow as pa
 from apache_beam.pvalue import PCollection
-from apache_beam.typehints import List, Tuple
+from apache_beam.typehints import List
 
 from .batches import batch_type_of, rows_of
 from .guard import Guard, GuardedStep, OneByOne, apply_guarded, dead_outputs
-from .hints import return_type
-from .pattern import Pattern
-from .stream import Stream
+from .pattern import Pattern, Stream
 
 
 def map_elements(
-    pattern: Pattern[Any, Any],
+    pattern: Pattern,
     elements: PCollection,
     function: Callable[[Any], Any],
     result_type: Any,
@@ -29,21 +27,6 @@ def map_elements(
     if batch_type is not None:
         fn = _MapBatches(guard, function, (elements.element_type, batch_type), result_type)
     return apply_guarded(pattern, elements, fn, {"results": result_type}, **labels)[0]
-
-
-def keyed(
-    pattern: Pattern[Any, Any],
-    elements: PCollection,
-    key: Callable[[Any], Any],
-    value: Callable[[Any], Any],
-    value_type: Any,
-    label: str = "Key",
-) -> PCollection:
-    """Pairs of key and value. An element on which `key` or `value` raises goes to the pattern's error handler."""
-    guard = Guard(pattern, elements.element_type, "its key", counters=("in", "dead"))
-    pair_type = Tuple[return_type(key, elements.element_type), value_type]
-    fn = OneByOne(guard, lambda element: (key(element), value(element)))
-    return apply_guarded(pattern, elements, fn, {"pairs": pair_type}, verb=label, label="Pairs")[0]
 
 
 class _MapBatches(GuardedStep):

@@ -1,15 +1,41 @@
-"""Base classes of all patterns."""
+"""Base classes of all patterns, and `Stream`: a PCollection for which type checkers know what `|` returns."""
 
 import copy
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, overload
 
 import apache_beam as beam
 from apache_beam.pvalue import PCollection
 from apache_beam.transforms.error_handling import ErrorHandler
 
 from .breaker import Breaker
-from .stream import In, Out
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
+    # A lambda's parameter binds nothing: without the bound, pyright treats it as an object without attributes.
+    T = TypeVar("T", bound=Any, default=Any)
+    U = TypeVar("U", bound=Any, default=Any)
+    In = TypeVar("In", default=Any)
+    Out = TypeVar("Out", default=Any)
+
+    class SameElements:
+        """A pattern whose output has the type of its input, whatever type its user code accepts."""
+
+    class Stream(PCollection[T]):
+        """A PCollection."""
+
+        @overload
+        def __or__(self, transform: SameElements) -> "Stream[T]": ...
+        @overload
+        def __or__(self, transform: beam.PTransform[Any, Out]) -> Out: ...
+        def __or__(self, transform: Any) -> Any: ...
+
+else:
+    from typing import TypeVar
+
+    T, U, In, Out = TypeVar("T"), TypeVar("U"), TypeVar("In"), TypeVar("Out")
+    SameElements, Stream = object, PCollection
 
 
 class Pattern(beam.PTransform[In, Out]):
@@ -25,8 +51,7 @@ class Pattern(beam.PTransform[In, Out]):
 
     def _with(self, **changes: Any) -> Self:
         changed = copy.copy(self)
-        for name, value in changes.items():
-            setattr(changed, name, value)
+        vars(changed).update(changes)
         return changed
 
 
@@ -61,7 +86,7 @@ class ViewedPattern(GuardedPattern[In, Out]):
         A pattern downstream of a Filter with the same view gets the Filter's views, so user code must not change them.
         """
         if not callable(view):
-            raise TypeError(f"with_view takes a function of one element, such as Message.json, not {view!r}")
+            raise TypeError(f"with_view needs a function of one element, such as Message.json, not {view!r}")
         return self._with(_view=view)
 
 

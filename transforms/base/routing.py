@@ -20,8 +20,7 @@ from .batches import ViewedBatch, batch_type_of, rows_of
 from .dead_letter import DeadLetter
 from .guard import DEAD, RESERVED, Guard, GuardedStep, apply_guarded, dead_outputs
 from .message import Message
-from .pattern import Pattern, single_input
-from .stream import Stream
+from .pattern import Pattern, Stream, single_input
 
 _IMMUTABLE = frozenset(
     (bytes, str, int, float, bool, complex, type(None), Message, DeadLetter, pa.Table, pa.RecordBatch)
@@ -50,13 +49,7 @@ class Router:
 
 
 def route(
-    pattern: Pattern[Any, Any],
-    elements: PCollection,
-    router: Router,
-    names: Sequence[str],
-    *,
-    verb: str,
-    isolate: bool = False,
+    pattern: Pattern, elements: PCollection, router: Router, names: Sequence[str], *, verb: str, isolate: bool = False
 ) -> list[Stream[Any]]:
     """Applies a router to a PCollection: one output per name, each with the input's type."""
     single_input(pattern, elements)

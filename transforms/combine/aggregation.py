@@ -13,8 +13,7 @@ from ..base.batches import batch_type_of
 from ..base.columns import Selection, Selector
 from ..base.fan import FanIn, named_inputs, require_finite_windows
 from ..base.guard import Guard, apply_guarded
-from ..base.pattern import ViewedPattern
-from ..base.stream import Stream
+from ..base.pattern import Stream, ViewedPattern
 from .fanout import FannedOut
 from .merge import Merge
 from .precombine import Pair, PairElements, PairLists, PairTables

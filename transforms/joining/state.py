@@ -14,8 +14,8 @@ from apache_beam.typehints import Tuple
 from apache_beam.utils.timestamp import Duration
 
 from ..base.coders import RecordCoder
-from ..base.guard import DEAD, Guard, GuardedStep, apply_guarded
-from ..base.mapping import keyed
+from ..base.guard import DEAD, Guard, GuardedStep, OneByOne, apply_guarded
+from ..base.hints import return_type
 
 
 @RecordCoder.register
@@ -45,12 +45,14 @@ def join_groups(
     coders = [registry.get_coder(stream.element_type) for stream in streams.values()]
     parts = []
     for i, (name, stream) in enumerate(streams.items()):
-        value = partial(_part, i, name, part, expected, coders[i])
-        parts.append(keyed(pattern, stream, key, value, _PART, f"Part {name}" if name else "Part"))
+        guard = Guard(pattern, stream.element_type, "its key, part or number of parts", counters=("in", "dead"))
+        fn = OneByOne(guard, partial(_part, i, name, key, part, expected, coders[i]))
+        types = {"pairs": Tuple[return_type(key, stream.element_type), Tuple[str, AnyType, int, bytes]]}
+        parts += apply_guarded(pattern, stream, fn, types, verb=f"Part {name}" if name else "Part", label="Pairs")
     gathered = parts[0] if len(parts) == 1 else tuple(parts) | "Gather" >> beam.Flatten()
     guard = Guard(pattern, AnyType, counters=("out", "dropped", "dead", "duplicates", "late"), remedy=_REMEDY)
-    fn = _Await(guard, coders, pattern._partial, pattern._deadline)
-    return apply_guarded(pattern, gathered, fn, {"joined": Joined}, verb="Await parts", label="Items")[0]
+    wait = _Await(guard, coders, pattern._partial, pattern._deadline)
+    return apply_guarded(pattern, gathered, wait, {"joined": Joined}, verb="Await parts", label="Items")[0]
 
 
 def checked_expected(expected: Any) -> int | tuple[str, ...]:
@@ -66,18 +68,17 @@ _REMEDY = (
     "Add .with_partial_groups() to let such an item pass, or .with_error_handler(...) to send its parts to a "
     "dead-letter queue."
 )
-#: Name, expected parts, number of the input, encoded element.
-_PART = Tuple[str, AnyType, int, bytes]
 
 
-def _part(number: int, name: str, part: Any, expected: Any, coder: Coder, element: Any) -> tuple[str, Any, int, bytes]:
-    name = name if part is None else part(element)
+def _part(number: int, name: str, key: Any, part: Any, expected: Any, coder: Coder, element: Any) -> tuple[Any, Any]:
+    """The key with the name, the expected parts, the number of the input, and the encoded element."""
+    item, name = key(element), name if part is None else part(element)
     if not isinstance(name, str):
         raise TypeError(f"part=... must return a string, the part's name, not {name!r}")
     if callable(expected):
         found = expected(element)
         expected = None if found is None else checked_expected(found)
-    return name, expected, number, coder.encode(element)
+    return item, (name, expected, number, coder.encode(element))
 
 
 class _ItemState(NamedTuple):

@@ -38,13 +38,6 @@ class Shape:
         """All rows. Raises for a table with a value that its field can't hold."""
         return pa.table([_column(raw[field.name], field) for field in self.fields], schema=self.schema)
 
-    def check(self, raw: pa.Table) -> None:
-        """Raises a ValueError for columns of types that can't be converted, whatever their values are."""
-        try:
-            self.converted(raw.schema.empty_table())
-        except pa.ArrowException as error:
-            raise ValueError(str(error)) from error
-
     def converted_or_invalid(self, raw: pa.Table, start: int = 0) -> Iterator[pa.Table | tuple[int, Exception]]:
         """The valid rows in tables, and for each invalid row its index and an error, found by bisection."""
         if not raw.num_rows:
