@@ -190,7 +190,7 @@ def test_the_balance_closes_in_chaos_and_queues_are_committed(tmp_path: Path) ->
 def test_chaos_comes_first_and_in_this_process() -> None:
     p = beam.Pipeline("FnApiRunner")
     _ = p | beam.Create([1])
-    with pytest.raises(ValueError, match="comes before the first transform"):
+    with pytest.raises(ValueError, match="before you apply the first transform"):
         chaos(p)
     with pytest.raises(ValueError, match="runs in this process, not on PortableRunner"):
         chaos(beam.Pipeline(PortableRunner()))
