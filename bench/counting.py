@@ -1,10 +1,10 @@
-"""The cost of counters and progress: a batch flow as a pipeline runs it, against the same flow without either.
+"""The cost of counters and progress: a batch flow as a pipeline runs it, against the same flow without them.
 
     python -m bench.counting [--messages 2000000] [--rounds 7]
 
-Both run in one process, in turn; the figure is the median of the rounds' ratios, so that other load on the machine
-affects both. With: our counters and clocks, the watched runner, a reader of the counters twice a second, as for a
-terminal. Without: neither, on Beam's plain FnApiRunner. The claim: at most 3 %.
+One process runs both in turn; the figure is the median of the rounds' ratios, so a disturbance of the machine affects
+both. With: our counters and clocks, our runner, and a reader of the counters twice a second, as for a terminal.
+Without: Beam's plain FnApiRunner. The claim: at most 3 %.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from bench.routing import Batches, Count, is_email, is_kept
 
 
 class Silent:
-    """A counter and a clock that record nothing."""
+    """A counter and a clock that do nothing."""
 
     def inc(self, number: int = 1) -> None:
         """Does nothing."""
@@ -56,7 +56,7 @@ def flow(p: beam.Pipeline, source: beam.DoFn) -> None:
 
 
 def seconds(source: beam.DoFn, counted: bool) -> tuple[float, float]:
-    """The time of one run: by the clock, and of processors, which other load on the machine affects less."""
+    """The wall time and the CPU time of a run; other programs on the machine disturb CPU time less."""
     gc.collect()
     counts, screen = Counts(), Console(file=io.StringIO(), force_terminal=True)
     runner: Any = DirectRunner(counts) if counted else "FnApiRunner"
@@ -68,7 +68,7 @@ def seconds(source: beam.DoFn, counted: bool) -> tuple[float, float]:
 
 
 def main() -> None:
-    """Both in turn."""
+    """Runs both in turn and prints the ratios."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--messages", type=int, default=2_000_000)
     parser.add_argument("--rounds", type=int, default=7)
@@ -79,12 +79,12 @@ def main() -> None:
     for number in range(options.rounds):
         for counted in (False, True) if number % 2 else (True, False):
             taken[counted].append(seconds(source, counted))
-    for i, kind in enumerate(("by the clock", "of processors")):
+    for i, kind in enumerate(("wall time", "CPU time")):
         pairs = [(plain[i], counted[i]) for plain, counted in zip(taken[False], taken[True], strict=True)]
         plain, counted = (statistics.median(column) for column in zip(*pairs, strict=True))
         ratios = sorted(counted / plain - 1 for plain, counted in pairs)
         print(
-            f"{kind:14} without {plain:6.2f} s   counted and watched {counted:6.2f} s   "
+            f"{kind:14} without {plain:6.2f} s   with {counted:6.2f} s   "
             f"{statistics.median(ratios):+.1%} (rounds from {ratios[0]:+.1%} to {ratios[-1]:+.1%})"
         )
 

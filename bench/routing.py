@@ -1,10 +1,10 @@
-"""The cost of routing: Filter, Splitter and Merger against beam.Filter, beam.Partition and beam.Flatten.
+"""Routing: Filter, Splitter and Merger against beam.Filter, beam.Partition and beam.Flatten.
 
     python bench/routing.py [--messages 1000000] [--rounds 3] [--runner FnApiRunner]
 
-One source of the same messages feeds each pipeline; all run in turn in one process, and ratios compare medians. The
-claims: in batches at least 3 times as fast as Beam's own, with a Merger at the end at least 2.5 times, and without
-batches not slower (within 5 %).
+The same messages feed each pipeline; all run in turn in one process, and ratios compare medians. The claims: in
+batches at least 3 times as fast as Beam's own, with a Merger downstream at least 2.5 times, and without batches not
+slower (within 5 %).
 """
 
 import argparse
@@ -22,17 +22,17 @@ from beam_patterns.transforms.queues import Message
 
 
 def is_kept(message: Message) -> bool:
-    """Four of five."""
+    """True for four of five."""
     return message.key != b"0"
 
 
 def is_email(message: Message) -> bool:
-    """Half of the kept."""
+    """True for half of the kept messages."""
     return message.key < b"3"
 
 
 class Batches(beam.DoFn):
-    """A source that yields thousands of messages at once, as a queue's client does; made before the clock starts."""
+    """A source of batches of 4,000 messages, like a queue's client; created before the clock starts."""
 
     def __init__(self, messages: int) -> None:
         self._rounds = messages // 4000
@@ -55,7 +55,7 @@ class Batches(beam.DoFn):
 
 
 class Elements(Batches):
-    """The same, one by one."""
+    """A source of the same messages, one by one."""
 
     def process(self, _: Any) -> Iterator[Message]:
         for _ in range(self._rounds):
@@ -66,7 +66,7 @@ class Elements(Batches):
 
 
 class Count(beam.DoFn):
-    """The end of each branch, as cheap as possible for either form."""
+    """The end of a branch, as cheap as possible for batches and elements."""
 
     def process(self, element: Message) -> None:
         pass
@@ -80,7 +80,7 @@ class Count(beam.DoFn):
 
 
 class CountElements(beam.DoFn):
-    """The end of a branch whose producer yields elements."""
+    """The end of a branch of elements."""
 
     def process(self, element: Message) -> None:
         pass
@@ -112,7 +112,7 @@ def theirs_merged(source: beam.PCollection, end: type[beam.DoFn]) -> None:
 
 
 def seconds(graph: Callable[..., None], source: beam.DoFn, end: type[beam.DoFn], runner: str) -> float:
-    """One run of a pipeline."""
+    """The wall time of one run of a pipeline."""
     gc.collect()
     start = time.perf_counter()
     with beam.Pipeline(runner) as p:
@@ -121,7 +121,7 @@ def seconds(graph: Callable[..., None], source: beam.DoFn, end: type[beam.DoFn],
 
 
 def main() -> None:
-    """All pipelines in turn, several rounds."""
+    """Runs all pipelines in turn, several rounds, and prints the ratios."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--messages", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=3)

@@ -1,8 +1,8 @@
-"""Tools to test flows that are made of patterns.
+"""Tools to test pipelines made of patterns.
 
 run_pattern(transform, items)  runs a transform on a few items: a list per output, dead letters, the balance
-assert_conserved(result)       fails unless every element came out, was dropped, is a dead letter or a duplicate
-chaos(pipeline)                delivers elements twice and in another order, and runs every bundle twice
+assert_conserved(result)       checks in = out + dropped + dead + duplicates at every pattern
+chaos(pipeline)                delivers elements again and in another order, and runs every bundle twice
 """
 
 from .chaotic import chaos

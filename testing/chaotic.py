@@ -1,4 +1,4 @@
-"""Makes a pipeline repeat what a runner may repeat: elements arrive twice and in another order, bundles run again."""
+"""Duplicates, disorder and retried bundles for a pipeline under test."""
 
 import random
 from collections.abc import Collection, Iterator
@@ -15,12 +15,12 @@ __all__ = ["chaos"]
 
 
 def chaos(pipeline: beam.Pipeline, seed: int = 0, once: Collection[str] = ()) -> beam.Pipeline:
-    """Makes a pipeline repeat elements and bundles, as at-least-once delivery and retries do. Call it before you build.
+    """Makes a pipeline deliver elements again and run bundles twice. Call it before any transform is applied.
 
-    * Every source delivers about half of its elements twice, and all in another order.
+    * Every source emits about half of its elements twice, and all in another order.
     * Every bundle runs twice; only the side effects of the first run remain, as if the worker had died at its end.
 
-    The results of a flow must be the same as without, except for repetitions that its consumers recognise:
+    The pipeline's effects must be the same as without, except for duplicates that consumers recognise by their id:
 
     >>> from beam_patterns.testing import chaos
     >>> from beam_patterns.transforms.queues import WriteToQueue, open_queue
@@ -32,14 +32,14 @@ def chaos(pipeline: beam.Pipeline, seed: int = 0, once: Collection[str] = ()) ->
     (True, [b'new--c1d04330', b'new--d280b0c4'])
 
     Args:
-        pipeline: a pipeline on a runner whose workers are in this process.
-        seed: number that determines which elements are repeated, and the order.
-        once: labels of sources whose elements arrive exactly once, such as settings that are read as a side input.
+        pipeline: a pipeline whose runner works in this process.
+        seed: chooses the elements and the order.
+        once: labels of sources that deliver exactly once, such as settings that are read as a side input.
     """
     if type(pipeline.runner).__name__ not in IN_PROCESS:
         raise ValueError(
-            f"chaos(pipeline) works in this process, not on {type(pipeline.runner).__name__}; "
-            'make the pipeline with beam.Pipeline("FnApiRunner")'
+            f"chaos(pipeline) needs a runner in this process, not {type(pipeline.runner).__name__}; "
+            'create it as beam.Pipeline("FnApiRunner")'
         )
     if pipeline.transforms_stack[0].parts:
         raise ValueError("call chaos(pipeline) before you apply the first transform")
@@ -49,7 +49,7 @@ def chaos(pipeline: beam.Pipeline, seed: int = 0, once: Collection[str] = ()) ->
 
 
 class _Sources:
-    """Replaces the pipeline's `apply`, to add a redelivery after each source."""
+    """Replaces the pipeline's `apply`: applies a redelivery downstream of each source."""
 
     def __init__(self, pipeline: beam.Pipeline, seed: int, once: Collection[str]) -> None:
         self._apply, self._seed, self._once = pipeline.apply, seed, once
@@ -79,16 +79,16 @@ class _Redeliver(beam.DoFn):
         self._random = random.Random(self._seed)  # noqa: S311 (for tests)
 
     def start_bundle(self) -> None:
-        self._elements = list[WindowedValue]()
+        self._held = list[WindowedValue]()
 
     def process(
         self, element: Any, timestamp: Any = beam.DoFn.TimestampParam, window: Any = beam.DoFn.WindowParam
     ) -> tuple[()]:
-        self._elements.append(WindowedValue(element, timestamp, (window,)))
+        self._held.append(WindowedValue(element, timestamp, (window,)))
         return ()
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
-        twice = [value for value in self._elements if self._random.random() < 0.5]
-        delivered = self._elements + twice
+        twice = [value for value in self._held if self._random.random() < 0.5]
+        delivered = self._held + twice
         self._random.shuffle(delivered)
         yield from delivered

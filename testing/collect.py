@@ -1,4 +1,4 @@
-"""The elements of a pipeline that runs in this process, as a list."""
+"""Collects the elements of a pipeline that runs in this process."""
 
 import itertools
 from typing import Any
@@ -16,7 +16,7 @@ _PLACES = itertools.count()
 
 
 class Collect(beam.PTransform):
-    """Collects elements in `elements`, which is complete when the pipeline has run.
+    """Collects its input; after the run `elements` is the list.
 
     >>> seen = Collect()
     >>> with beam.Pipeline("FnApiRunner") as p:
@@ -24,7 +24,7 @@ class Collect(beam.PTransform):
     >>> seen.elements
     [1, 2]
 
-    The list is stored as a whole at the end, so the elements of a bundle that runs twice are in it once.
+    The list is set once, at the end of the window, so a bundle that runs twice adds nothing twice.
     """
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ class Collect(beam.PTransform):
         return (
             elements
             | "Pair" >> beam.Map(_pair).with_output_types(Tuple[int, elements.element_type])
-            # An explicit trigger, as Beam rejects the default one for a stream, even for a TestStream, which ends.
+            # Beam refuses the default trigger for a stream, even for a TestStream, which ends.
             | "Globally"
             >> beam.WindowInto(GlobalWindows(), trigger=AfterWatermark(), accumulation_mode=AccumulationMode.DISCARDING)
             | "Gather" >> beam.GroupByKey()

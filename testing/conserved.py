@@ -21,13 +21,13 @@ def assert_conserved(run: Any, pipeline: beam.Pipeline | None = None) -> Balance
     [('Filter', 3, 2, 1)]
 
     Args:
-        run: the result of `run_pattern`, or of a pipeline that has finished.
-        pipeline: the pipeline of that result. It is needed for portable runners, which name steps by ids, and to
-            distinguish patterns inside your own composites.
+        run: what `run_pattern` returned, or the result of a pipeline that has finished.
+        pipeline: the pipeline of that result; needed for patterns inside your own composites, and on portable runners,
+            which report steps by id.
     """
     balance = run.balance if isinstance(run, Outputs) else Balance.of(run, pipeline)
     if not balance.steps:
-        raise AssertionError("no pattern has counted anything in this run, so there is no balance to check")
+        raise AssertionError("no pattern counted anything in this run, so there is no balance to check")
     complaints = "; ".join(balance.complaints())
     if complaints:
         raise AssertionError(f"the balance does not close at {complaints}")

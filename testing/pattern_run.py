@@ -1,4 +1,4 @@
-"""Runs one transform, or a few, on a few items and returns all results."""
+"""Runs one transform on a few items and returns all its outputs."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -14,18 +14,18 @@ from beam_patterns.transforms.extend import GuardedPattern
 
 from .collect import Collect
 
-__all__ = ["Outputs", "Report", "run_pattern"]
+__all__ = ["Outputs", "run_pattern"]
 
 
 class Outputs(Mapping[Any, list[Any]]):
-    """A list per output: `["out"]` of a transform with one output, otherwise by the output's name or number."""
+    """A list per output: `["out"]` of a transform with one, else by the output's name or number."""
 
     def __init__(self, lists: Mapping[Any, list[Any]], dead: list[DeadLetter], balance: Balance, counters: Any) -> None:
         self._lists = dict(lists)
         self.dead = dead
-        """The dead letters of failed elements."""
+        """The dead letters."""
         self.balance = balance
-        """The counters of each step."""
+        """The balance of every pattern: in, out, dropped, dead and duplicates."""
         self.counters: Counter[tuple[str, str]] = counters
         """All counters by class and name: counters["Filter", "dropped"]."""
 
@@ -54,31 +54,30 @@ def run_pattern(
     4
 
     Args:
-        transform: a pattern or any other transform; a pattern without an error handler gets one. Or a function of the
-            input and an error handler that applies several transforms and returns their outputs.
-        items: a list for one input; a tuple or a dict of lists for several, for Merger, Join and the like. Instead of a
-            list there may be a source: a transform, such as ReadFromQueue or TestStream. None if the transform itself
-            is a source, which then has the pipeline as its input.
-        make: a function that makes the pipeline; the workers of its runner must be in this process.
+        transform: a pattern, or any transform. A pattern without an error handler gets one. Or a function of the input
+            and an error handler that applies several transforms and returns their outputs.
+        items: a list for one input; a tuple or dict of lists for several, as Merger and Join have. A source such as
+            ReadFromQueue or TestStream can replace a list. None if the transform is a source, applied to the pipeline.
+        make: creates the pipeline; its runner must work in this process.
     """
-    p = make()
-    collected, collect_dead = dict[Any, Collect](), Collect()
-    with ErrorHandler("Dead" >> (DeadLetters() | "CollectDead" >> collect_dead)) as dead:
-        _ = p | "NoError" >> beam.Create([], reshuffle=False) | "Handled" >> Report(dead)
-        if isinstance(transform, GuardedPattern) and transform._handler is None:
-            transform = transform.with_error_handler(dead)
-        inputs = _inputs(p, items)
-        outputs = inputs | transform if isinstance(transform, beam.PTransform) else transform(inputs, dead)
-        for name, output in _named(outputs).items():
-            collected[name] = Collect()
-            _ = output | f"Collect {name}" >> collected[name]
+    p, handler = make(), _Errors(None)
+    seen, dead = dict[Any, Collect](), Collect()
+    if isinstance(transform, GuardedPattern) and transform._handler is None:
+        transform = transform.with_error_handler(handler)
+    inputs = _inputs(p, items)
+    outputs = inputs | transform if isinstance(transform, beam.PTransform) else transform(inputs, handler)
+    for name, output in _named(outputs).items():
+        seen[name] = Collect()
+        _ = output | f"Collect {name}" >> seen[name]
+    if handler.reported:
+        _ = tuple(handler.reported) | beam.Flatten() | DeadLetters() | "CollectDead" >> dead
     result = p.run()
     result.wait_until_finish()
     counters = Counter[tuple[str, str]]()
     for (_, owner, name), number in counters_of(result, p).items():
         counters[owner, name] += number
-    lists = {name: collect.elements for name, collect in collected.items()}
-    return Outputs(lists, collect_dead.elements, Balance.of(result, p), counters)
+    lists = {name: collect.elements for name, collect in seen.items()}
+    return Outputs(lists, dead.elements, Balance.of(result, p), counters)
 
 
 def _inputs(p: beam.Pipeline, items: Any) -> Any:
@@ -104,13 +103,12 @@ def _named(outputs: Any) -> dict[Any, PCollection]:
     return dict(outputs) if isinstance(outputs, dict) else dict(enumerate(outputs))
 
 
-class Report(beam.PTransform):
-    """Passes a PCollection to an error handler, which needs at least one, and which not every transform uses."""
+class _Errors(ErrorHandler):
+    """Collects what patterns report: unlike Beam's own, also nothing."""
 
-    def __init__(self, handler: ErrorHandler) -> None:
-        super().__init__()
-        self._handler = handler
+    def __init__(self, consumer: Any) -> None:
+        super().__init__(consumer)
+        self.reported = list[PCollection]()
 
-    def expand(self, errors: PCollection) -> PCollection:
-        self._handler.add_error_pcollection(errors)
-        return errors
+    def add_error_pcollection(self, pcoll: PCollection) -> None:
+        self.reported.append(pcoll)

@@ -14,8 +14,6 @@ from .base.pattern import GuardedPattern, Stream, T
 from .tables.row_files import Raw, open_part, parts
 from .tables.row_shape import Shape
 
-_REMEDY = "Add .with_error_handler(...) to send such rows to a dead-letter queue."
-
 
 class ReadRows(GuardedPattern[PBegin, Stream[T]]):
     """Reads Parquet and CSV files as rows, in Arrow tables.
@@ -73,7 +71,8 @@ class ReadRows(GuardedPattern[PBegin, Stream[T]]):
         files, names = self._files, self._shape.names
         plan = beam.FlatMap(lambda _: parts(files, names)).with_output_types(Any)
         planned = begin | "Start" >> beam.Impulse() | "Plan" >> plan | "Spread" >> beam.Reshuffle()
-        guard = Guard(self, Message, counters=("out", "dead"), remedy=_REMEDY, raises=UnreadableError)
+        remedy = "Add .with_error_handler(...) to send such rows to a dead-letter queue."
+        guard = Guard(self, Message, counters=("out", "dead"), remedy=remedy, raises=UnreadableError)
         fetch = _Fetch(guard, self._shape)
         return apply_guarded(self, planned, fetch, {"rows": self._shape.row}, verb="Fetch", label="Rows")[0]
 

@@ -89,7 +89,7 @@ def test_a_balance_that_does_not_close_fails(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_run_without_patterns_has_nothing_to_conserve() -> None:
-    with pytest.raises(AssertionError, match="no pattern has counted anything"):
+    with pytest.raises(AssertionError, match="no pattern counted anything"):
         assert_conserved(run_pattern(beam.Map(str), [1]))
 
 
@@ -192,5 +192,5 @@ def test_chaos_comes_first_and_in_this_process() -> None:
     _ = p | beam.Create([1])
     with pytest.raises(ValueError, match="before you apply the first transform"):
         chaos(p)
-    with pytest.raises(ValueError, match="runs in this process, not on PortableRunner"):
+    with pytest.raises(ValueError, match="needs a runner in this process, not PortableRunner"):
         chaos(beam.Pipeline(PortableRunner()))

@@ -23,7 +23,6 @@ from .pattern import Pattern, Stream
 DEAD = "dead-letters"
 #: Names of the counters that every pattern may have.
 RESERVED = ("in", "out", "dropped", "dead")
-_REMEDY = "Add .with_error_handler(...) to send such elements to a dead-letter queue."
 
 
 class Guard:
@@ -49,7 +48,7 @@ class Guard:
         counters: Sequence[str] = RESERVED,
         counted_as: str = "",
         step: str = "",
-        remedy: str = _REMEDY,
+        remedy: str = "Add .with_error_handler(...) to send such elements to a dead-letter queue.",
         raises: type[Exception] = ElementError,
     ) -> None:
         self.step, self.handled, self._breaker = step or pattern.label, pattern._handler is not None, pattern._breaker

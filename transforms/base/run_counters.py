@@ -1,12 +1,14 @@
 """The counters of a run, as its runner reports them."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import apache_beam as beam
 from apache_beam.portability.api import beam_job_api_pb2
 from apache_beam.runners.portability.portable_runner import PipelineResult
+
+__all__ = ["Key", "counters_in", "counters_of", "decoded", "element_counts", "interim_of", "steps_of"]
 
 _USER_COUNTER = "beam:metric:user:sum_int64:v1"
 _ELEMENT_COUNT = "beam:metric:element_count:v1"
@@ -30,30 +32,35 @@ def interim_of(result: Any, pipeline: beam.Pipeline | None = None) -> set[Key]:
 
 
 def _reported(result: Any, pipeline: beam.Pipeline | None) -> tuple[Counter[Key], Counter[Key]]:
-    """The attempted and the final values. Runners name a step by an id, for which the pipeline has the label.
+    """The counters that the runner saw, and those that it calls final.
 
     A job server is asked directly: `result.metrics()` repeats its first answer while the run continues, and keeps one
     stage's values of a step in several stages (Flink puts the steps after a Flatten into the stage of each input).
     """
-    steps = pipeline.to_runner_api().components.transforms if pipeline else {}
     if isinstance(result, PipelineResult):
+        steps = steps_of(result, pipeline)
         request = beam_job_api_pb2.GetJobMetricsRequest(job_id=result._job_id)
         metrics = result._job_service.GetJobMetrics(request).metrics
         return counters_in(steps, metrics.attempted), counters_in(steps, metrics.committed)
-    attempted, final = Counter[Key](), Counter[Key]()
+    seen, final = Counter[Key](), Counter[Key]()
     for metric in result.metrics().query()["counters"]:
-        step = metric.key.step or ""
-        label = steps[step].unique_name if step in steps else step
-        key = label, metric.key.metric.namespace, metric.key.metric.name
-        attempted[key] += metric.attempted or 0
+        key = metric.key.step or "", metric.key.metric.namespace, metric.key.metric.name
+        seen[key] += metric.attempted or 0
         if metric.committed is not None:
             final[key] += metric.committed
-    return attempted, final
+    return seen, final
+
+
+def steps_of(result: Any, pipeline: beam.Pipeline | None) -> Mapping[str, Any]:
+    """The steps by id on a portable runner, which reports ids; empty on others, which report labels."""
+    if pipeline is None or not isinstance(result, PipelineResult):
+        return {}
+    return pipeline.to_runner_api().components.transforms
 
 
 def counters_in(names: Any, infos: Iterable[Any]) -> Counter[Key]:
     """The user counters among the metrics of a worker or a job server, with the labels of the steps."""
-    counted = Counter[Key]()
+    counted: Counter[Key] = Counter()
     for info in infos:
         if info.urn == _USER_COUNTER:
             step = info.labels["PTRANSFORM"]
