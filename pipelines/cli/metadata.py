@@ -34,7 +34,7 @@ _REMOTE_QUEUE = rf"({'|'.join(_REMOTE)})://.+"
 _REMOTE_QUEUES = rf"{_REMOTE_QUEUE}(\s+{_REMOTE_QUEUE})"
 _REMOTE_PREFIX = rf"({'|'.join(scheme for scheme in _REMOTE if not queue_kind(scheme).is_readonly)})://[^?]+"
 _REMOTE_EXAMPLE = "kafka://broker:9092/topic?group=name or pubsub://project/name"
-_REGEXES: dict[Any, str] = {
+_REGEXES = {
     queue: _REMOTE_QUEUE,
     any_source: _REMOTE_QUEUE,
     source: _REMOTE_QUEUE,
@@ -44,7 +44,7 @@ _REGEXES: dict[Any, str] = {
     duration: r"\d+(\.\d+)?[smhd]",
 }
 _QUEUES = frozenset(_REGEXES) - {duration}
-_TYPES: dict[Any, str] = {switch: "BOOLEAN", int: "NUMBER", float: "NUMBER"}
+_TYPES = {switch: "BOOLEAN", int: "NUMBER", float: "NUMBER"}
 #: For terminals, or set by Dataflow itself.
 _ELSEWHERE = frozenset({"runner", "quiet", "traceback", "report"})
 

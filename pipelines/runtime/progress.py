@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -148,9 +148,9 @@ def _steps(at_work: list[Busy]) -> Table:
     """A line per step."""
     table = Table(box=None, pad_edge=False, show_header=False)
     for justify in ("left", "right", "right", "left", "right", "right"):
-        table.add_column(justify=justify, no_wrap=True)
+        table.add_column(justify=justify, no_wrap=True)  # type: ignore[arg-type]
     for busy in at_work:
-        known: list[Any] = [ProgressBar(1, busy.done or 0, 20), *busy.ahead] if busy.ahead else []
+        known = [ProgressBar(1, busy.done, 20), *busy.ahead] if busy.ahead else []
         table.add_row(Text(f"  {busy.step}"), f"{busy.items:,}", busy.pace, *known)
     return table
 
