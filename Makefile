@@ -12,6 +12,9 @@ RUN := $(BIN)/python pipelines/new_user_signup.py \
 	--signups '$(QUEUES)signups&group=new_user_signup' \
 	--confirmations '$(QUEUES)confirmations&group=new_user_signup' \
 	--output '$(QUEUES)' --dead_letters '$(QUEUES)dead_letters' --mail '$(DEMO)/outbox'
+# Type checkers find the package of a strict editable install only, which has a link for each file that it knows.
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --config-settings editable_mode=strict --editable
+FOLDERS := $(shell find transforms pipelines testing -type d -not -name __pycache__)
 GENERATE := $(BIN)/python examples/signups.py --count $(SIGNUPS) --confirmations '$(QUEUES)confirmations'
 
 .DEFAULT_GOAL := help
@@ -57,12 +60,12 @@ $(VENV)/bin/python:
 	@echo 'making $(VENV) with $(PYTHON)'
 	@$(PYTHON) -m venv $(VENV) || { echo 'python -m venv failed; on Debian and Ubuntu: apt install python3-venv' >&2; exit 1; }
 
-$(VENV)/installed: $(VENV)/bin/python setup.py
+$(VENV)/installed: $(VENV)/bin/python setup.py $(FOLDERS)
 	@echo 'installing beam-patterns into $(VENV)'
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@$(INSTALL) .
 	@touch $@
 
-$(VENV)/installed-dev: $(VENV)/bin/python setup.py
-	@echo 'installing beam-patterns and what its tests need into $(VENV)'
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,fast]'
+$(VENV)/installed-dev: $(VENV)/bin/python setup.py $(FOLDERS)
+	@echo 'installing beam-patterns and the tools for its tests into $(VENV)'
+	@$(INSTALL) '.[dev,fast]'
 	@touch $@ $(VENV)/installed

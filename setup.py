@@ -68,6 +68,7 @@ setup(
             "matplotlib",
             "mypy",
             "pillow",
+            "pyright[nodejs]",
             "pytest",
             "pytest-rerunfailures",
             "pytest-timeout",

@@ -22,8 +22,7 @@ from rich.console import Console
 from beam_patterns.pipelines.runtime.counts import Counts, DirectRunner
 from beam_patterns.pipelines.runtime.progress import watched
 from beam_patterns.transforms import Filter, Splitter
-from beam_patterns.transforms.base import counters, routing
-from beam_patterns.transforms.base import metrics as times
+from beam_patterns.transforms.base import guard, metrics
 from bench.routing import Batches, Count, is_email, is_kept
 
 
@@ -40,12 +39,12 @@ class Silent:
 @contextmanager
 def uncounted() -> Iterator[None]:
     """The patterns without their counters."""
-    routing.step_counters = lambda pattern, names: [Silent() for _ in names]  # type: ignore[assignment]
-    routing.Times = Silent  # type: ignore[assignment,misc]
+    guard.step_counters = lambda pattern, names: [Silent() for _ in names]  # type: ignore[assignment]
+    guard.Times = Silent  # type: ignore[assignment,misc]
     try:
         yield
     finally:
-        routing.step_counters, routing.Times = counters.step_counters, times.Times  # type: ignore[misc]
+        guard.step_counters, guard.Times = metrics.step_counters, metrics.Times  # type: ignore[misc]
 
 
 def flow(p: beam.Pipeline, source: beam.DoFn) -> None:

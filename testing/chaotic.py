@@ -44,7 +44,7 @@ def chaos(pipeline: beam.Pipeline, seed: int = 0, once: Collection[str] = ()) ->
     if pipeline.transforms_stack[0].parts:
         raise ValueError("call chaos(pipeline) before you apply the first transform")
     pipeline.runner = FnApiRunner(bundle_repeat=1)
-    pipeline.apply = _Sources(pipeline, seed, frozenset(once))
+    pipeline.apply = _Sources(pipeline, seed, frozenset(once))  # type: ignore[method-assign]
     return pipeline
 
 

@@ -1,5 +1,6 @@
 """Runs one transform on a few items and returns all its outputs."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -25,7 +26,7 @@ class Outputs(Mapping[Any, list[Any]]):
         """The dead letters."""
         self.balance = balance
         """The balance of every pattern: in, out, dropped, dead and duplicates."""
-        self.counters: dict[tuple[str, str], int] = counters
+        self.counters: Counter[tuple[str, str]] = counters
         """All counters by class and name: counters["Filter", "dropped"]."""
 
     def __getitem__(self, name: Any) -> list[Any]:
@@ -39,7 +40,9 @@ class Outputs(Mapping[Any, list[Any]]):
 
 
 def run_pattern(
-    transform: beam.PTransform, items: Any, make: Callable[[], beam.Pipeline] = lambda: beam.Pipeline("FnApiRunner")
+    transform: beam.PTransform | Callable[[Any, ErrorHandler], Any],
+    items: Any = None,
+    make: Callable[[], beam.Pipeline] = lambda: beam.Pipeline("FnApiRunner"),
 ) -> Outputs:
     """Runs a transform on a few items and returns a list per output.
 
@@ -51,35 +54,40 @@ def run_pattern(
     4
 
     Args:
-        transform: a pattern, or any transform. A pattern without an error handler gets one.
+        transform: a pattern, or any transform. A pattern without an error handler gets one. Or a function of the input
+            and an error handler that applies several transforms and returns their outputs.
         items: a list for one input; a tuple or dict of lists for several, as Merger and Join have. A source such as
-            ReadFromQueue or TestStream can replace a list.
+            ReadFromQueue or TestStream can replace a list. None if the transform is a source, applied to the pipeline.
         make: creates the pipeline; its runner must work in this process.
     """
     p, handler = make(), _Errors(None)
     seen, dead = dict[Any, Collect](), Collect()
-    guarded = isinstance(transform, GuardedPattern) and transform._handler is None
-    step = transform.with_error_handler(handler) if guarded else transform
-    for name, output in _named(_inputs(p, items) | step).items():
+    if isinstance(transform, GuardedPattern) and transform._handler is None:
+        transform = transform.with_error_handler(handler)
+    inputs = _inputs(p, items)
+    outputs = inputs | transform if isinstance(transform, beam.PTransform) else transform(inputs, handler)
+    for name, output in _named(outputs).items():
         seen[name] = Collect()
         _ = output | f"Collect {name}" >> seen[name]
     if handler.reported:
         _ = tuple(handler.reported) | beam.Flatten() | DeadLetters() | "CollectDead" >> dead
     result = p.run()
     result.wait_until_finish()
-    counters = dict[tuple[str, str], int]()
+    counters = Counter[tuple[str, str]]()
     for (_, owner, name), number in counters_of(result, p).items():
-        counters[owner, name] = counters.get((owner, name), 0) + number
+        counters[owner, name] += number
     lists = {name: collect.elements for name, collect in seen.items()}
     return Outputs(lists, dead.elements, Balance.of(result, p), counters)
 
 
 def _inputs(p: beam.Pipeline, items: Any) -> Any:
+    if items is None:
+        return p
     if isinstance(items, dict):
         return {name: _input(p, part, f"Items {name}") for name, part in items.items()}
     if isinstance(items, tuple):
         parts = [_input(p, part, f"Items {i}") for i, part in enumerate(items)]
-        return type(items)(*parts) if hasattr(items, "_fields") else tuple(parts)
+        return getattr(items, "_make", tuple)(parts)
     return _input(p, items, "Items")
 
 

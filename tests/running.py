@@ -1,51 +1,19 @@
-"""Running small pipelines and looking at everything they did: outputs and counters."""
+"""Sources for tests of patterns: lists of elements and Arrow tables."""
 
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
 from apache_beam.pvalue import PCollection
-from apache_beam.transforms.error_handling import ErrorHandler
 from apache_beam.typehints import List
 
-from beam_patterns.testing.collect import Collect
-from beam_patterns.transforms import DeadLetters
-from beam_patterns.transforms.balance import counters_of
+from beam_patterns.testing import Outputs, run_pattern
 
 
-class Run:
-    """What a pipeline did: `run["email"]` are the elements of that output, `run.counters["Filter", "in"]` a counter."""
-
-    def __init__(self, make: Callable[..., beam.Pipeline], build: Callable[..., Mapping[str, PCollection]]) -> None:
-        p, dead_ones = make(), Collect()
-        self._outputs = defaultdict[str, Collect](Collect)
-        with ErrorHandler(DeadLetters() | "See dead" >> dead_ones) as dead:
-            for name, output in build(p, dead).items():
-                _ = output | f"See {name}" >> self._outputs[name]
-            _ = p | "No error" >> beam.Create([]) | "Dead" >> Report(dead)
-        result = p.run()
-        result.wait_until_finish()
-        self.dead = dead_ones.elements
-        self.counters: dict[tuple[str, str], int] = defaultdict(int)
-        for (_, pattern, name), number in counters_of(result).items():
-            self.counters[pattern, name] += number
-
-    def __getitem__(self, name: str) -> list[Any]:
-        return self._outputs[name].elements
-
-
-class Report(beam.PTransform):
-    """Gives an error handler a PCollection of errors: it needs at least one, and not every transform has errors."""
-
-    def __init__(self, handler: ErrorHandler) -> None:
-        super().__init__()
-        self._handler = handler
-
-    def expand(self, errors: PCollection) -> PCollection:
-        self._handler.add_error_pcollection(errors)
-        return errors
+def Run(make: Callable[[], beam.Pipeline], build: Callable[[Any, Any], Any]) -> Outputs:  # noqa: N802
+    """The outputs of a function of a pipeline and an error handler. New tests call run_pattern."""
+    return run_pattern(build, None, make)
 
 
 class Lists(beam.PTransform):

@@ -1,4 +1,4 @@
-"""What the package shows: names, types, docstrings that run, and a light import."""
+"""The public package: names, docstrings that run, and a light import."""
 
 import ast
 import doctest
@@ -6,13 +6,14 @@ import importlib
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-from beam_patterns import testing, transforms
-from beam_patterns.transforms import queues
-from beam_patterns.transforms import work as workers
+from beam_patterns import pipelines, testing, transforms
+from beam_patterns.transforms import balance, extend, queues, work
 from tests import ROOT
 
 FOLDERS = ("transforms", "pipelines", "testing")
@@ -24,21 +25,36 @@ MODULES = sorted(
 )
 
 
-@pytest.mark.parametrize("package", [transforms, queues, workers, testing])
-def test_all_names_are_sorted_and_exist(package: object) -> None:
-    names = package.__all__  # type: ignore[attr-defined]
-    assert names == sorted(names, key=lambda name: (not name.isupper(), name))
-    assert {name for name in vars(package) if not name.startswith("_")} >= set(names)
+PACKAGES = [transforms, extend, balance, queues, work, testing, pipelines]
 
 
-@pytest.mark.parametrize("module", MODULES)
+@pytest.mark.parametrize("package", PACKAGES, ids=[package.__name__ for package in PACKAGES])
+def test_all_is_the_sorted_list_of_the_public_names(package: ModuleType) -> None:
+    names = [name for name in names_in(Path(package.__file__ or "")) if not name.startswith("_")]
+    assert package.__all__ == sorted(names, key=lambda name: (not name.isupper(), name))
+    assert all(hasattr(package, name) for name in package.__all__)
+
+
+def names_in(file: Path) -> Iterator[str]:
+    """The names that a module defines or imports from this package, for type checkers too."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            yield from (alias.asname or alias.name for alias in node.names)
+    for node in ast.parse(file.read_text()).body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef):
+            yield node.name
+        elif isinstance(node, ast.Assign):
+            yield from (target.id for target in node.targets if isinstance(target, ast.Name))
+
+
+@pytest.mark.parametrize("module", ["beam_patterns", *MODULES])
 def test_every_example_in_a_docstring_runs(module: str) -> None:
     result = doctest.testmod(importlib.import_module(module))
     assert result.failed == 0
 
 
 @pytest.mark.parametrize("name", transforms.__all__)
-def test_every_public_transform_has_an_example_and_says_its_contract(name: str) -> None:
+def test_every_public_transform_has_an_example_and_a_contract(name: str) -> None:
     public = getattr(transforms, name)
     text = public.__doc__ or ""
     assert text.strip()

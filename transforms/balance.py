@@ -7,7 +7,7 @@ import apache_beam as beam
 from apache_beam.pipeline import AppliedPTransform, PipelineVisitor
 
 from .base.metrics import PROGRESS, READ, TIMES, TO_READ, quantile
-from .base.pattern import Pattern
+from .base.pattern import Pattern as _Pattern
 from .base.run_counters import Key, counters_in, counters_of, element_counts, interim_of
 
 __all__ = [
@@ -123,7 +123,7 @@ class _Composites(PipelineVisitor):
 
     def _note(self, node: AppliedPTransform) -> None:
         if node.transform is not None:
-            self.found[node.full_label, type(node.transform).__name__] = isinstance(node.transform, Pattern)
+            self.found[node.full_label, type(node.transform).__name__] = isinstance(node.transform, _Pattern)
 
 
 def _patterns(pipeline: beam.Pipeline) -> dict[tuple[str, str], bool]:

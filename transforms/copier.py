@@ -1,19 +1,16 @@
 """The copier pattern."""
 
-from collections import namedtuple
-from typing import Any
+from typing import Any, Self
 
-import apache_beam as beam
 import pyarrow as pa
+from apache_beam.pvalue import PCollection
 
-from .base.fan import branch_names
-from .base.pattern import Pattern
+from .base.fan import branch_names, branches, checked_result
+from .base.pattern import Out, Pattern, U
 from .base.routing import Router, route
 
-__all__ = ["Copier"]
 
-
-class Copier(Pattern):
+class Copier(Pattern[PCollection[Any], Out]):
     """Duplicates one stream of work items into two or more identical streams.
 
     ```
@@ -35,32 +32,36 @@ class Copier(Pattern):
         names: the branches, each a Python name; they become the fields of the result.
 
     In: PCollection[T].
-    Out: a NamedTuple with one PCollection[T] per name.
+    Out: a NamedTuple with one PCollection[T] per name; `.with_result(Copies)` makes it the NamedTuple class `Copies`.
     Streaming: element by element; windows, timestamps and watermarks pass unchanged.
     Failure: an element that can't be copied, such as a socket, fails the run; there is no user code to guard.
-    Over using a PCollection twice: Beam hands the same object to every consumer, so a branch that changes its element
-    changes what the other branches see; here each branch has its own copy. Immutable elements (messages, strings, Arrow
-    tables) are not copied; `.with_shared_elements()` copies nothing.
+    Over using a PCollection twice: Beam passes the same object to every consumer, so a branch that changes its element
+    also changes it for the other branches; here each branch has its own copy. Immutable elements (messages, strings,
+    Arrow tables) are not copied; `.with_shared_elements()` copies nothing.
     Source: Burns, Designing Distributed Systems, chapter 11, figure 11-2.
     """
 
     _isolate = True
+    _result: type[Any] | None = None
 
     def __init__(self, *names: str) -> None:
         super().__init__()
         self._names = branch_names(names, "Copier")
 
-    def with_shared_elements(self) -> "Copier":
+    def with_shared_elements(self) -> Self:
         """Gives all branches the same object: for consumers that do not change it."""
         return self._with(_isolate=False)
 
-    def expand(self, elements: beam.PCollection) -> Any:
-        """One branch per name."""
-        outputs = route(self, elements, _Everywhere(len(self._names)), self._names, verb="Copy", isolate=self._isolate)
-        return namedtuple("Copies", self._names)(*outputs)
+    def with_result(self, result: type[U]) -> "Copier[U]":
+        """Makes the result an instance of a NamedTuple class whose fields are the branches: type checkers know it."""
+        return self._with(_result=checked_result(result, self._names, "Copier"))  # type: ignore[return-value]
+
+    def expand(self, elements: PCollection) -> Any:
+        outputs = route(self, elements, _ToAll(len(self._names)), self._names, verb="Copy", isolate=self._isolate)
+        return branches("Copies", self._names, outputs, self._result)
 
 
-class _Everywhere(Router):
+class _ToAll(Router):
     def __init__(self, copies: int) -> None:
         self._places = tuple(range(copies))
 

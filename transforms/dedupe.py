@@ -1,4 +1,4 @@
-"""Each item once."""
+"""The dedupe pattern."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -15,16 +15,15 @@ from apache_beam.typehints import Tuple
 from apache_beam.utils.timestamp import Duration, Timestamp
 from apache_beam.utils.windowed_value import WindowedValue
 
-from .base.keyed import keyed
+from .base.guard import Guard, OneByOne, apply_guarded
+from .base.hints import return_type
 from .base.message import MESSAGE_ID, Message
 from .base.metrics import step_counters
-from .base.pattern import GuardedPattern
-
-__all__ = ["Dedupe"]
+from .base.pattern import GuardedPattern, SameElements, Stream, T
 
 
-class Dedupe(GuardedPattern):
-    """Lets the first element of each key pass and drops the others, whatever windows they are in.
+class Dedupe(GuardedPattern[PCollection[T], Stream[T]], SameElements):
+    """Passes the first element of each key on and drops the others, whatever windows they are in.
 
     ```
     a b a c b --> Dedupe --> a b c
@@ -40,38 +39,40 @@ class Dedupe(GuardedPattern):
     bob
 
     Args:
-        key: a function of one element; equal keys are the same item. Without it: a message's `message_id`, which
-            WriteToQueue gives to every message.
-        within: for how many seconds of event time an item is remembered, counted from the element that passed. An
-            element further away from it than that passes again. Without it: for the whole run, on bounded input only.
+        key: a function of one element; elements with equal keys are the same item. By default a message's `message_id`,
+            which WriteToQueue gives to every message.
+        within: number of seconds of event time for which an item is remembered, counted from the element that passed.
+            An element further away in event time passes again. By default for the whole run, on bounded input only.
 
     In: PCollection[T].
-    Out: PCollection[T], the elements that came first, unchanged, in their windows and with their timestamps. "First" is
-    the first to arrive: a runner promises no order.
-    Streaming: a key is forgotten when the watermark is `within` behind it, so memory holds the keys of that time.
+    Out: PCollection[T], the first elements, unchanged, in their windows and with their timestamps. "First" is the first
+    to arrive: a runner guarantees no order.
+    Streaming: a key is forgotten when the watermark is `within` past it, so memory holds the keys of that time.
     Failure: an element on which `key` raises goes to the error handler as a DeadLetter, or fails the run.
-    Over beam's Deduplicate: across windows, first wins exactly, a custom key without changing the element, duplicates
-    counted (`in` = `out` + `duplicates` + `dead`), an error handler.
-    Source: Helland, Life beyond Distributed Transactions (2007): what is delivered at least once is remembered.
+    Over beam's Deduplicate: across windows, the first wins exactly, a custom key without changing the element, counted
+    duplicates (`in` = `out` + `duplicates` + `dead`), an error handler.
+    Source: Helland, Life beyond Distributed Transactions (2007), on remembering items that are delivered at least once.
     """
 
-    def __init__(self, key: Callable[[Any], Any] | None = None, within: float | None = None) -> None:
+    def __init__(self, key: Callable[[T], Any] | None = None, within: float | None = None) -> None:
         super().__init__()
         if key is not None and not callable(key):
-            raise TypeError(f"Dedupe(key) takes a function of one element, not {key!r}")
+            raise TypeError(f"Dedupe(key) must be a function of one element, not {key!r}")
         if within is not None and not within > 0:
-            raise ValueError(f"Dedupe(within={within!r}) takes seconds, more than 0")
+            raise ValueError(f"Dedupe(within={within!r}): give a number of seconds above 0")
         self._key, self._within = key or message_id, within
 
-    def expand(self, elements: PCollection) -> PCollection:
-        """The elements that came first."""
+    def expand(self, elements: PCollection) -> Stream:
         self._check(elements)
         windowing, coder = elements.windowing, registry.get_coder(elements.element_type)
-        window_coder = windowing.windowfn.get_window_coder()
-        pairs = keyed(self, elements, self._key, coder.encode, bytes)
-        tagged = pairs | "Keep window" >> beam.ParDo(_KeepWindow(window_coder))
-        tagged.element_type = Tuple[pairs.element_type.tuple_types[0], Tuple[bytes, bytes]]
-        tagged._windowing = Windowing(GlobalWindows())  # As Reshuffle does: the state is one for all windows.
+        window_coder, key = windowing.windowfn.get_window_coder(), self._key
+        key_type = return_type(key, elements.element_type)
+        guard = Guard(self, elements.element_type, "its key", counters=("in", "dead"))
+        fn = OneByOne(guard, lambda element: (key(element), coder.encode(element)))
+        (pairs,) = apply_guarded(self, elements, fn, {"pairs": Tuple[key_type, bytes]}, verb="Key", label="Pairs")
+        with_window = beam.Map(_with_window, window_coder).with_output_types(Tuple[key_type, Tuple[bytes, bytes]])
+        tagged = pairs | "Keep window" >> with_window
+        tagged._windowing = Windowing(GlobalWindows())  # As Reshuffle does: all windows share the state.
         remember = beam.ParDo(_First(self._within, coder, window_coder))
         first = tagged | "Remember" >> remember.with_output_types(elements.element_type)
         first._windowing = windowing
@@ -80,12 +81,12 @@ class Dedupe(GuardedPattern):
     def _check(self, elements: PCollection) -> None:
         if self._key is message_id and elements.element_type is not Message:
             raise TypeError(
-                f"Dedupe() without a key knows messages only, not {elements.element_type}; write Dedupe(key=...)"
+                f"Dedupe() without a key accepts messages only, not {elements.element_type}; write Dedupe(key=...)"
             )
         if self._within is None and not elements.is_bounded:
             raise ValueError(
                 "Dedupe: the input is unbounded, so remembering every key would fill the memory; "
-                "say for how long, Dedupe(..., within=3600)"
+                "set a limit, Dedupe(..., within=3600)"
             )
         windowfn = elements.windowing.windowfn
         if isinstance(windowfn, SlidingWindows) and windowfn.size != windowfn.period:
@@ -98,22 +99,19 @@ def message_id(message: Message) -> bytes:
     """The message's deterministic id."""
     found = message.attribute(MESSAGE_ID)
     if found is None:
-        raise ValueError(f"the message has no attribute {MESSAGE_ID}; give Dedupe(key=...) what makes it unique")
+        raise ValueError(f"the message has no attribute {MESSAGE_ID}; name another key, Dedupe(key=...)")
     return found
 
 
-class _KeepWindow(beam.DoFn):
-    def __init__(self, window_coder: Any) -> None:
-        self._coder = window_coder
-
-    def process(self, pair: Any, timestamp: Any = beam.DoFn.TimestampParam, window: Any = beam.DoFn.WindowParam) -> Any:
-        key, encoded = pair
-        whole = GlobalWindows.windowed_value((key, (self._coder.encode(window), encoded)), timestamp)
-        return (whole,)
+def _with_window(
+    pair: Any, coder: Any, timestamp: Any = beam.DoFn.TimestampParam, window: Any = beam.DoFn.WindowParam
+) -> Any:
+    key, encoded = pair
+    return GlobalWindows.windowed_value((key, (coder.encode(window), encoded)), timestamp)
 
 
 class _First(beam.DoFn):
-    """Per key the times of what passed, in microseconds: several, because elements come in no order."""
+    """Keeps the times of a key's elements that passed, in microseconds: several, as elements arrive in any order."""
 
     PASSED = ReadModifyWriteStateSpec("passed", FastPrimitivesCoder())
     FORGET = TimerSpec("forget", TimeDomain.WATERMARK)
@@ -140,7 +138,7 @@ class _First(beam.DoFn):
         self._keep((*times, now), passed, forget)
         self._out.inc()
         window, encoded = pair[1]
-        yield WindowedValue(self._coder.decode(encoded), timestamp, [self._window_coder.decode(window)])
+        yield WindowedValue(self._coder.decode(encoded), timestamp, (self._window_coder.decode(window),))
 
     @on_timer(FORGET)
     def forget(
@@ -149,7 +147,7 @@ class _First(beam.DoFn):
         passed: Any = beam.DoFn.StateParam(PASSED),
         forget: Any = beam.DoFn.TimerParam(FORGET),
     ) -> None:
-        """No element near the oldest one is still to come."""
+        """Forgets the elements that the watermark has passed: no other element of their time can arrive."""
         times = tuple([time for time in passed.read() or () if time + self._within > fired.micros])
         if times:
             self._keep(times, passed, forget)

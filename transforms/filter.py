@@ -1,18 +1,17 @@
 """The filter pattern."""
 
+from collections.abc import Callable
 from typing import Any
 
-import apache_beam as beam
 import pyarrow as pa
+from apache_beam.pvalue import PCollection
 
-from .base.pattern import ViewedPattern
-from .base.predicates import ColumnPredicate, Predicate, predicate
+from .base.columns import ColumnPredicate, Predicate, checked_predicate
+from .base.pattern import SameElements, Stream, T, ViewedPattern
 from .base.routing import Router, route
 
-__all__ = ["Filter"]
 
-
-class Filter(ViewedPattern):
+class Filter(ViewedPattern[PCollection[T], Stream[T]], SameElements):
     """Keeps the elements that meet a criterion and drops the others.
 
     ```
@@ -28,11 +27,11 @@ class Filter(ViewedPattern):
     2
     4
 
-    The predicate may be a `pyarrow.compute.Expression`, such as `pc.field("opt_in") & (pc.field("age") >= 18)`: on
-    Arrow tables it is evaluated by columns, on other rows one by one.
+    The predicate may be a `pyarrow.compute.Expression`, such as `pc.field("opt_in") & (pc.field("age") >= 18)`: it is
+    evaluated by columns on Arrow tables, and one by one on other rows.
 
     Args:
-        keep: a function of one element, or of its view; true keeps the element.
+        keep: a function of one element, or of its view, that returns true for elements to keep.
 
     In: PCollection[T].
     Out: PCollection[T], the kept elements unchanged, in batches if they came in batches.
@@ -42,17 +41,16 @@ class Filter(ViewedPattern):
     Source: Burns, Designing Distributed Systems, chapter 11, figure 11-3.
     """
 
-    def __init__(self, keep: Any) -> None:
+    def __init__(self, keep: Predicate[T]) -> None:
         super().__init__()
-        self._keep = predicate(keep, "Filter(keep)")
+        self._keep = checked_predicate(keep, "Filter(keep)")
 
-    def expand(self, elements: beam.PCollection) -> beam.PCollection:
-        """The kept elements."""
+    def expand(self, elements: PCollection) -> Stream:
         return route(self, elements, _Keep(self._keep), ["kept"], verb="Keep")[0]
 
 
 class _Keep(Router):
-    def __init__(self, keep: Predicate) -> None:
+    def __init__(self, keep: Callable[[Any], Any]) -> None:
         self._keep = self.predicate = keep
         self.user_code = f"the predicate {getattr(keep, '__name__', keep)}"
 
@@ -61,5 +59,5 @@ class _Keep(Router):
 
     def split_table(self, table: pa.Table) -> list[pa.Table] | None:
         if isinstance(self._keep, ColumnPredicate):
-            return [table.filter(self._keep.mask(table))]
+            return [table.filter(self._keep.column(table))]
         return None

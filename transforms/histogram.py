@@ -3,18 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
-import apache_beam as beam
-
-from .base.columns import Selector
+from .base.columns import Selection
+from .base.pattern import Stream
 from .combine.aggregation import Aggregation
-from .combine.bins import checked_edges
-from .combine.histogram import InBins, Sketched
-
-__all__ = ["Histogram"]
+from .combine.histogram import BinMerge, SketchMerge
 
 
 class Histogram(Aggregation):
-    """How values are distributed, per key: counts in bins, or quantiles within an error.
+    """Distribution of values per key: counts in bins, or quantiles within an error.
 
     ```
     north: 3 12 4 --+
@@ -22,8 +18,8 @@ class Histogram(Aggregation):
     north: 1 -------+
     ```
 
-    The book's example: children per family, known for each town as shares. A big town counts for more, so the shares
-    are weighted with the towns' families and merge exactly:
+    The book's example: children per family, given for each town as shares. A large town counts more, so the shares are
+    weighted with the number of families in the town, and merge exactly:
 
     >>> import apache_beam as beam
     >>> from beam_patterns.transforms import Bins, Histogram
@@ -38,52 +34,39 @@ class Histogram(Aggregation):
     county (0, 120, 180, 100, 0) 0 3/10 9/20 1/4 0
 
     Args:
-        value: the number to look at: a column's name, a pyarrow expression, or a function of one element.
-        key: whose distribution: the same, or a tuple of these.
-            Neither value nor key: the elements are pairs (key, number) or the output of another Histogram.
-        bins: ascending edges; counts are exact. What lies outside of them is counted too.
-        relative_error: instead of bins: quantiles whose rank is off by at most this share of all values (0.01: the
-            value given as median lies between the 49th and 51st percentile), in 99 of 100 sketches.
+        value: the number to count: a column's name, a pyarrow expression, or a function of one element.
+        key: the same, or a tuple of these; there is a distribution per key. Without value and key, the elements are
+            pairs (key, number) or the output of another Histogram.
+        bins: ascending edges; counts are exact, and include the values outside of the edges.
+        relative_error: instead of bins: quantiles whose rank differs by at most this share of all values (0.01: the
+            median is between the 49th and the 51st percentile), in 99 of 100 sketches.
 
     In: PCollection[T], or a tuple, list, dict or NamedTuple of them, partial histograms included.
     Out: PCollection[Tuple[K, Bins]], or PCollection[Tuple[K, Quantiles]] for a relative_error.
-    Streaming: per window, when it ends or its trigger fires; an unbounded input in the global window is refused.
-    Failure: an element on which `value` or `key` raises, or whose value is no number, goes to the error handler as a
+    Streaming: per window, when it ends or its trigger fires; an unbounded input in the global window raises ValueError.
+    Failure: an element on which `value` or `key` raises, or whose value is not a number, goes to the error handler as a
     DeadLetter, or fails the run. None and NaN add nothing and are counted as dropped.
     Over beam's ApproximateQuantiles: results that merge and can be stored, a stated error, exact bins, weights, Arrow
     tables reduced by columns, an error handler, counters (`in`, `out`: counted; `dropped`: None or NaN), hot keys.
     Source: Burns, Designing Distributed Systems, chapter 12, "Histogram"; Karnin, Lang and Liberty, Optimal Quantile
-    Approximation in Streams (2016), as Apache DataSketches has it.
+    Approximation in Streams (2016), in the implementation of Apache DataSketches.
     """
 
     def __init__(
         self,
-        value: Any = None,
-        key: Any = None,
+        value: Selection | None = None,
+        key: Selection | None = None,
         *,
         bins: Sequence[Any] | None = None,
         relative_error: float | None = None,
     ) -> None:
         super().__init__()
         if (bins is None) == (relative_error is None):
-            raise ValueError("Histogram takes either bins=(0, 10, 100) or relative_error=0.01")
-        if (value is None) != (key is None):
-            raise ValueError(
-                f"Histogram(value={value!r}, key={key!r}) needs both, or neither for pairs (key, number); "
-                "key=lambda _: 'all' looks at everything together"
-            )
-        self._key = None if key is None else Selector(key, "Histogram(key=...)")
-        self._value = None if value is None else Selector(value, "Histogram(value=...)")
+            raise ValueError("Histogram needs either bins=(0, 10, 100) or relative_error=0.01")
+        self._select(value, key, "key=lambda _: 'all' makes one distribution of everything")
         if self._value and not self._value.single:
-            raise TypeError(f"Histogram(value={value!r}) takes one value; write a Histogram for each")
-        self._merge = InBins(checked_edges(bins)) if bins is not None else Sketched(_checked_error(relative_error))
+            raise TypeError(f"Histogram(value={value!r}) accepts one value; write a Histogram for each")
+        self._merge = SketchMerge(relative_error) if relative_error is not None else BinMerge(bins or ())
 
-    def expand(self, inputs: Any) -> beam.PCollection:
-        """One pair per key."""
+    def expand(self, inputs: Any) -> Stream:
         return self._aggregate(inputs, self._merge)
-
-
-def _checked_error(error: Any) -> float:
-    if not isinstance(error, float) or not 0.0001 <= error < 1:
-        raise ValueError(f"Histogram(relative_error={error!r}) must be between 0.0001 and 1, for instance 0.01 for 1 %")
-    return error

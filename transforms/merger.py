@@ -1,23 +1,20 @@
 """The merger pattern."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Self
 
 import apache_beam as beam
 import pyarrow as pa
-from apache_beam.pvalue import PCollection
 from apache_beam.typehints import Tuple, Union
 
 from .base.batch_codec import Pack, Unpack
 from .base.batches import batch_type_of
 from .base.fan import FanIn, named_inputs
 from .base.metrics import step_counters
-from .base.pattern import Pattern
-
-__all__ = ["Merger"]
+from .base.pattern import Pattern, Stream
 
 
-class Merger(FanIn, Pattern):
+class Merger(FanIn, Pattern[Any, Stream[Any]]):
     """Turns several streams of work items into a single stream.
 
     ```
@@ -38,25 +35,27 @@ class Merger(FanIn, Pattern):
     Out: PCollection[T], every element once, in no order; T is the inputs' type, or a Union of them.
     Streaming: elements keep window and timestamp; the watermark is that of the slowest input.
     Failure: there is no user code to guard.
-    Over beam.Flatten: what comes in batches leaves in batches (Flatten takes them apart, element by element),
-    `.with_source_names()`, counters, any fan-out's result as it is.
+    Over beam.Flatten: batches stay batches (Flatten splits them into elements), `.with_source_names()`, counters, any
+    fan-out's result as it is.
     Source: Burns, Designing Distributed Systems, chapter 11, figure 11-7.
     """
 
     _named = False
 
-    def with_source_names(self) -> "Merger":
-        """Elements become pairs (name, element): the dict's key, the NamedTuple's field, or the number of the input."""
+    def with_source_names(self) -> Self:
+        """Makes elements pairs (name, element): the dict's key, the NamedTuple's field, or the number of the input."""
         return self._with(_named=True)
 
-    def expand(self, inputs: Any) -> PCollection:
-        """All inputs as one."""
+    def expand(self, inputs: Any) -> Stream:
         streams = named_inputs(inputs, "Merger")
-        forms = {batch_type_of(stream) for stream in streams.values()}
         types = {stream.element_type for stream in streams.values()}
-        batch_type = _common(forms)
-        if batch_type is not None and len(types) == 1 and not self._named:
-            return self._in_batches(list(streams.values()), types.pop(), batch_type)
+        forms = {batch_type_of(stream) for stream in streams.values()}
+        # Single elements can become lists, but not tables.
+        common = len(forms - {None}) == 1 and forms != {None, pa.Table}
+        if common and len(types) == 1 and not self._named:
+            packed = [stream | f"Pack{i}" >> Pack("Merger") for i, stream in enumerate(streams.values())]
+            (batch_type,) = forms - {None}
+            return packed | "Merge" >> beam.Flatten() | "Unpack" >> Unpack(types.pop(), batch_type)
         if self._named:
             types = {Tuple[str, kind] for kind in types}
         merged_type = types.pop() if len(types) == 1 else Union[tuple(types)]
@@ -66,21 +65,9 @@ class Merger(FanIn, Pattern):
         ]
         return counted | "Merge" >> beam.Flatten()
 
-    def _in_batches(self, streams: list[PCollection], element_type: Any, batch_type: Any) -> PCollection:
-        packed = [stream | f"Pack{i}" >> Pack("Merger") for i, stream in enumerate(streams)]
-        return packed | "Merge" >> beam.Flatten() | "Unpack" >> Unpack(element_type, batch_type)
-
-
-def _common(forms: set[Any]) -> Any:
-    """The batches all inputs can take: single elements may be gathered into lists, not into tables."""
-    batch_types = forms - {None}
-    if len(batch_types) != 1 or (None in forms and pa.Table in forms):
-        return None
-    return next(iter(batch_types))
-
 
 class _Take(beam.DoFn):
-    """Counts, and names the source where wanted."""
+    """Counts elements, and pairs them with the name of their source if there is one."""
 
     def __init__(self, name: str | None) -> None:
         self._name = name

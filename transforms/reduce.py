@@ -1,21 +1,18 @@
 """The reduce pattern."""
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.typehints import Any as AnyType
 
-from .base.columns import Selector
+from .base.columns import Selection, Selector
+from .base.pattern import Stream
 from .combine.aggregation import Aggregation
-from .combine.merge import Merge
-
-__all__ = ["Reduce"]
+from .combine.merge import FunctionMerge
 
 
 class Reduce(Aggregation):
-    """Merges all elements of a key into one, by a function that merges two.
+    """Merges all elements of a key into one, with a function that merges two.
 
     ```
     ("the", 50) ("a", 20) --+
@@ -35,52 +32,27 @@ class Reduce(Aggregation):
     ('a', 20)
 
     Args:
-        merge: a function of two elements that returns one of their kind; associative and commutative, because nobody
-            says in which order and grouping elements meet. It may not change what it is given. Or a beam.CombineFn.
-        key: what elements are merged by: a column's name, a pyarrow expression, a function of one element, or a tuple
-            of these. Without it the elements are pairs (key, element), such as the output of another Reduce.
+        merge: a function of two elements that returns one of their kind; associative and commutative, because elements
+            are merged in any order and grouping. It must not change its arguments. Or a beam.CombineFn.
+        key: a column's name, a pyarrow expression, a function of one element, or a tuple of these; elements with equal
+            keys are merged. Without it the elements are pairs (key, element), such as the output of another Reduce.
 
     In: PCollection[T], or a tuple, list, dict or NamedTuple of them, partial results included.
-    Out: PCollection[Tuple[K, T]], one pair per key and window; with a CombineFn whatever it extracts.
-    Streaming: per window, when it ends or its trigger fires; an unbounded input in the global window is refused.
+    Out: PCollection[Tuple[K, T]], one pair per key and window; with a CombineFn the value is what it extracts.
+    Streaming: per window, when it ends or its trigger fires; an unbounded input in the global window raises ValueError.
     Failure: an element on which `key` raises goes to the error handler as a DeadLetter, or fails the run. A merge that
     raises fails the run: no single element is at fault.
-    Over beam.CombinePerKey: its output is its input again, several streams at once, batches merged before the shuffle,
+    Over beam.CombinePerKey: its output can be its input, several streams at once, batches merged before the shuffle,
     views, an error handler, counters (`in`, `out`: merged; `dropped`: None, which adds nothing), hot keys.
     Source: Burns, Designing Distributed Systems, chapter 12, "Reduce"; Dean and Ghemawat, MapReduce (2004).
     """
 
-    def __init__(self, merge: Callable[[Any, Any], Any] | beam.CombineFn, key: Any = None) -> None:
+    def __init__(self, merge: Callable[[Any, Any], Any] | beam.CombineFn, key: Selection | None = None) -> None:
         super().__init__()
         if not callable(merge) and not isinstance(merge, beam.CombineFn):
-            raise TypeError(f"Reduce(merge) takes a function of two elements or a beam.CombineFn, not {merge!r}")
-        self._merge = merge if isinstance(merge, beam.CombineFn) else _Merge(merge)
+            raise TypeError(f"Reduce(merge) must be a function of two elements or a beam.CombineFn, not {merge!r}")
+        self._merge = merge if isinstance(merge, beam.CombineFn) else FunctionMerge(merge)
         self._key = None if key is None else Selector(key, "Reduce(key=...)")
 
-    def expand(self, inputs: Any) -> beam.PCollection:
-        """One pair per key."""
+    def expand(self, inputs: Any) -> Stream:
         return self._aggregate(inputs, self._merge)
-
-
-class _Merge(Merge):
-    def __init__(self, merge: Callable[[Any, Any], Any]) -> None:
-        self._merge = merge
-
-    def gather(self, values: list[Any]) -> Any:
-        return functools.reduce(self._merge, values)
-
-    def create_accumulator(self) -> Any:
-        return None  # What merges with anything: an element is never None here.
-
-    def add_input(self, accumulator: Any, element: Any) -> Any:
-        return element if accumulator is None else self._merge(accumulator, element)
-
-    def merge_accumulators(self, accumulators: Any) -> Any:
-        return functools.reduce(self.add_input, (some for some in accumulators if some is not None), None)
-
-    def extract_output(self, accumulator: Any) -> Any:
-        return accumulator
-
-    def result_type(self, value_type: Any) -> Any:
-        # What the function returns is the user's word: Beam's coder for T would fail on a tuple for a NamedTuple.
-        return value_type if value_type in (int, float, str, bytes) else AnyType

@@ -5,21 +5,17 @@ from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
-from apache_beam.pvalue import PBegin, PCollection, TaggedOutput
+from apache_beam.pvalue import PBegin, TaggedOutput
 
 from .base.errors import QueueError, UnreadableError
 from .base.guard import Guard, GuardedStep, apply_guarded, dead_outputs
 from .base.message import Message
-from .base.pattern import GuardedPattern
-from .tables.row_files import Part, Raw, open_part, parts
+from .base.pattern import GuardedPattern, Stream, T
+from .tables.row_files import Raw, open_part, parts
 from .tables.row_shape import Shape
 
-__all__ = ["ReadRows"]
 
-_REMEDY = "Add .with_error_handler(...) to send such rows to a dead-letter queue."
-
-
-class ReadRows(GuardedPattern[PBegin, PCollection[Any]]):
+class ReadRows(GuardedPattern[PBegin, Stream[T]]):
     """Reads Parquet and CSV files as rows, in Arrow tables.
 
     ```
@@ -46,57 +42,45 @@ class ReadRows(GuardedPattern[PBegin, PCollection[Any]]):
     ('south', 500)
 
     Args:
-        files: a path or pattern, local or in a store that Beam's FileSystems know. What ends in .parquet is Parquet,
-            all else is CSV with a header, compressed if the name ends in .gz.
+        files: a path or pattern, local or in a store that Beam's FileSystems support. Names that end in .parquet are
+            Parquet files, all others are CSV files with a header, compressed if the name ends in .gz.
         row: a NamedTuple class whose fields are the columns to read, int, float, str, bool, bytes or Optional of these;
-            others are not even decoded.
-        types: for fields of int what they are in the file, where Beam's rows have no word for it: pa.decimal128(18, 2)
-            is read as cents, pa.timestamp("us", "UTC") as microseconds since the epoch, pa.date32() as days.
+            other columns are not decoded.
+        types: the type in the file of an int field that Beam's rows don't support: pa.decimal128(18, 2) is read as
+            cents, pa.timestamp("us", "UTC") as microseconds since the epoch, pa.date32() as days.
 
     In: the pipeline.
-    Out: PCollection of row, bounded, in tables of some hundred thousand rows; a Parquet file is read by its row groups,
-    each on a worker of its own, so memory stays the same whatever a file's size.
+    Out: PCollection of row, bounded, in tables of about a hundred thousand rows; the row groups of a Parquet file are
+    read by different workers, so memory does not depend on a file's size.
     Streaming: files are read once.
-    Failure: a row with something else in it than its field can hold (a word for a number, an empty cell or null where
-    the field is not Optional, a third decimal place) goes to the error handler as a DeadLetter, as it was in the CSV
-    file or as JSON, and so does a file that is none; or the run fails. A missing file or column fails the run.
+    Failure: a row with a value that its field can't hold (a word for a number, an empty cell or null in a field that is
+    not Optional, a third decimal place) goes to the error handler as a DeadLetter, in CSV or JSON form; so does a
+    file that is not in its format. Without a handler, these fail the run. A missing file or column always fails it.
     Over beam's ReadFromParquetBatched and ReadFromCsv: an element type, so that patterns know the columns; exact
-    amounts and times; bad rows do not end the run; counters (`out`, `dead`).
+    amounts and times; invalid rows do not end the run; counters (`out`, `dead`).
     Source: the Parquet format; RFC 4180 (CSV).
     """
 
-    def __init__(self, files: str, row: Any, types: Mapping[str, pa.DataType] | None = None) -> None:
+    def __init__(self, files: str, row: type[T], types: Mapping[str, pa.DataType] | None = None) -> None:
         super().__init__()
         if not isinstance(files, str) or not files:
-            raise TypeError(f"ReadRows(files, row) takes a path or pattern first, not {files!r}")
+            raise TypeError(f"ReadRows(files, row) needs a path or pattern first, not {files!r}")
         self._files, self._shape = files, Shape(row, types or {})
 
-    def expand(self, begin: Any) -> PCollection:
-        """The rows."""
-        planned = (
-            begin
-            | "Start" >> beam.Impulse()
-            | "Plan" >> beam.ParDo(_Plan(self._files, self._shape.names)).with_output_types(Any)
-            | "Spread" >> beam.Reshuffle()
-        )
-        fetch = _Fetch(
-            Guard(self, Message, counters=("out", "dead"), remedy=_REMEDY, raises=UnreadableError), self._shape
-        )
+    def expand(self, begin: Any) -> Stream:
+        files, names = self._files, self._shape.names
+        plan = beam.FlatMap(lambda _: parts(files, names)).with_output_types(Any)
+        planned = begin | "Start" >> beam.Impulse() | "Plan" >> plan | "Spread" >> beam.Reshuffle()
+        remedy = "Add .with_error_handler(...) to send such rows to a dead-letter queue."
+        guard = Guard(self, Message, counters=("out", "dead"), remedy=remedy, raises=UnreadableError)
+        fetch = _Fetch(guard, self._shape)
         return apply_guarded(self, planned, fetch, {"rows": self._shape.row}, verb="Fetch", label="Rows")[0]
-
-
-class _Plan(beam.DoFn):
-    def __init__(self, files: str, names: list[str]) -> None:
-        self._files, self._names = files, names
-
-    def process(self, unused_impulse: bytes) -> Iterator[Part | UnreadableError]:
-        yield from parts(self._files, self._names)
 
 
 class _Fetch(GuardedStep):
     def __init__(self, guard: Guard, shape: Shape) -> None:
         super().__init__(guard)
-        self._shape = shape
+        self._shape, self._output_type, self._output_batches = shape, shape.row, pa.Table
 
     @beam.DoFn.yields_batches
     def process(self, part: Any) -> Iterator[Any]:
@@ -105,35 +89,27 @@ class _Fetch(GuardedStep):
             if isinstance(part, UnreadableError):
                 raise part
             for raw in open_part(part, self._shape.names):
-                yield from self._sifted(path, raw)
+                yield from self._rows(path, raw)
         except UnreadableError as error:
-            yield from self._bad(Message(error.payload, source=(path, 0, 0)), error)
+            yield from self._invalid(Message(error.payload, source=(path, 0, 0)), error)
 
-    def _sifted(self, path: str, raw: Raw) -> Iterator[Any]:
-        for number, line, reason in raw.broken:
-            yield from self._bad(Message(line, source=(path, 0, number)), ValueError(reason))
+    def _rows(self, path: str, raw: Raw) -> Iterator[Any]:
+        for number, line, complaint in raw.broken:
+            yield from self._invalid(Message(line, source=(path, 0, number)), ValueError(complaint))
         try:
-            self._shape.check(raw.table)
-        except ValueError as error:
+            self._shape.converted(raw.table.schema.empty_table())
+        except (pa.ArrowException, ValueError) as error:  # No value fits, whatever it is.
             raise QueueError(f"the file {path} can't be read as {self._shape.row.__name__}: {error}") from error
-        for found in self._shape.sifted(raw.table):
+        for found in self._shape.converted_or_invalid(raw.table):
             if isinstance(found, pa.Table):
-                self._guard.count({"out": found.num_rows})
-                self._guard.passed(found.num_rows)
+                self._guard.measure(found.num_rows, found.num_rows, 0)
                 yield found
             else:
                 index, reason = found
-                yield from self._bad(Message(raw.row(index), source=(path, 0, raw.number(index))), reason)
+                yield from self._invalid(Message(raw.row(index), source=(path, 0, raw.number(index))), reason)
 
-    def _bad(self, row: Message, error: Exception) -> Iterator[TaggedOutput]:
+    def _invalid(self, row: Message, error: Exception) -> Iterator[TaggedOutput]:
         place = "/".join(map(str, row.source or ()))
-        letter = self._guard.letter(row, error, complaint=f"row {place} is bad: {error}")
-        self._guard.count({"dead": 1})
-        self._guard.passed(1)
+        letter = self._guard.letter(row, error, complaint=f"row {place} is invalid: {error}")
+        self._guard.measure(1, 0, 1)
         yield from dead_outputs([letter])
-
-    def infer_output_type(self, unused_input_type: Any) -> Any:
-        return self._shape.row
-
-    def get_output_batch_type(self, unused_input_type: Any) -> Any:
-        return pa.Table

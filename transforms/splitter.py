@@ -1,48 +1,48 @@
 """The splitter pattern."""
 
-from collections import namedtuple
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Self
 
-import apache_beam as beam
 import pyarrow as pa
 import pyarrow.compute as pc
+from apache_beam.pvalue import PCollection
 
-from .base.fan import branch_names
-from .base.pattern import ViewedPattern
-from .base.predicates import ColumnPredicate, Predicate, predicate
+from .base.columns import ColumnPredicate, Predicate, checked_predicate
+from .base.fan import branch_names, branches, checked_result
+from .base.pattern import Out, T, U, ViewedPattern
 from .base.routing import Router, route
-
-__all__ = ["Splitter"]
 
 _OTHERWISE = "otherwise"
 
 
-class Splitter(ViewedPattern):
+class Splitter(ViewedPattern[PCollection[T], Out]):
     """Divides one stream of work items into several, by criteria.
 
     ```
-                          +--> email:     orders to tell by mail
-    orders --> Splitter --+--> sms:       orders to tell by text message
-                          +--> otherwise: what matches nothing
+                          +--> email:     orders to confirm by mail
+    orders --> Splitter --+--> sms:       orders to confirm by text message
+                          +--> otherwise: orders that match no case
     ```
 
     >>> import apache_beam as beam
     >>> from beam_patterns.transforms import Splitter
-    >>> orders = [{"id": 1, "tell": "email"}, {"id": 2, "tell": "sms"}, {"id": 3, "tell": "fax"}]
+    >>> orders = [{"id": 1, "by": "email"}, {"id": 2, "by": "sms"}, {"id": 3, "by": "fax"}]
     >>> with beam.Pipeline("FnApiRunner") as p:
-    ...     split = p | beam.Create(orders) | Splitter.by(lambda order: order["tell"], "email", "sms")
+    ...     split = p | beam.Create(orders) | Splitter.by(lambda order: order["by"], "email", "sms")
     ...     _ = split.sms | "Text" >> beam.Map(lambda order: print("text for", order["id"]))
-    ...     _ = split.otherwise | "Nobody" >> beam.Map(lambda order: print("nobody told of", order["id"]))
+    ...     _ = split["otherwise"] | "Rest" >> beam.Map(lambda order: print("no message for", order["id"]))
     text for 2
-    nobody told of 3
+    no message for 3
 
     Args:
         cases: predicates (functions of one element or of its view, or pyarrow expressions) by the name of their branch;
-            the first that holds takes the element, in the order they are written.
+            the first one that holds takes the element, in the order they are written. A name is any text, such as
+            `Splitter(**{"e-mail": ...})`, but none of otherwise, in, out, dropped, dead, duplicates and dead-letters.
 
     In: PCollection[T].
-    Out: a NamedTuple with one PCollection[T] per case, and `otherwise` for what matches none, so nothing is lost.
+    Out: a NamedTuple with one PCollection[T] per case, and `otherwise` for elements that match no case, so nothing is
+    lost. `split["e-mail"]` works for all names, `split.email` for Python names. `.with_result(Split)` makes the result
+    an instance of the NamedTuple class `Split`.
     Streaming: element by element; windows, timestamps and watermarks pass unchanged.
     Failure: an element on which a predicate raises goes to the error handler as a DeadLetter, or fails the run.
     Over beam.Partition: names instead of numbers, the unmatched rest, several matches, batches, errors, types.
@@ -50,46 +50,50 @@ class Splitter(ViewedPattern):
     """
 
     _every_match = False
+    _result: type[Any] | None = None
 
-    def __init__(self, /, **cases: Any) -> None:
+    def __init__(self, /, **cases: Predicate[T]) -> None:
         super().__init__()
         self._names = _names(tuple(cases))
-        self._predicates = [predicate(given, f"Splitter({name}=...)") for name, given in cases.items()]
+        self._predicates = [checked_predicate(given, f"Splitter({name}=...)") for name, given in cases.items()]
         self._key: Callable[[Any], Any] | None = None
 
     @classmethod
-    def by(cls, key: Callable[[Any], Any], *names: str) -> "Splitter":
+    def by(cls, key: Callable[[T], object], *names: str) -> "Splitter[T, Any]":
         """Splits by a function's result: the branch with that name takes the element."""
         if not callable(key):
-            raise TypeError(f"Splitter.by(key, ...) takes a function of one element first, not {key!r}")
+            raise TypeError(f"Splitter.by(key, ...) needs a function of one element first, not {key!r}")
         splitter = cls.__new__(cls)
         ViewedPattern.__init__(splitter)
         splitter._names, splitter._predicates, splitter._key = _names(names), [], key
         return splitter
 
-    def with_every_match(self) -> "Splitter":
-        """An element goes to every case that holds: a splitter that is a copier too, branches isolated as there."""
+    def with_every_match(self) -> Self:
+        """Sends an element to every case that holds, as a Copier does: the branches are isolated."""
         if self._key is not None:
             raise ValueError(
                 "Splitter.by sends an element to one branch; name cases, Splitter(a=..., b=...), for several"
             )
         return self._with(_every_match=True)
 
-    def expand(self, elements: beam.PCollection) -> Any:
-        """One branch per case, and the rest."""
-        router = (
-            _ByKey(self._key, self._names)
-            if self._key is not None
-            else _ByCase(self._predicates, self._names, self._every_match)
-        )
+    def with_result(self, result: type[U]) -> "Splitter[T, U]":
+        """Makes the result an instance of a NamedTuple class whose fields are the branches: type checkers know it."""
+        return self._with(_result=checked_result(result, self._names, "Splitter"))  # type: ignore[return-value]
+
+    def expand(self, elements: PCollection) -> Any:
+        router: Router = _ByCase(self._predicates, self._names, self._every_match)
+        if self._key is not None:
+            router = _ByKey(self._key, self._names)
         outputs = route(self, elements, router, self._names, verb="Split", isolate=self._every_match)
-        return namedtuple("Split", self._names)(*outputs)
+        return branches("Split", self._names, outputs, self._result)
 
 
-def _names(names: tuple[str, ...]) -> tuple[str, ...]:
+def _names(names: Sequence[str]) -> tuple[str, ...]:
     if _OTHERWISE in names:
-        raise ValueError("Splitter: 'otherwise' is the branch of what matches no case; name this case differently")
-    return (*branch_names(names, "Splitter", least=1), _OTHERWISE)
+        raise ValueError(
+            "Splitter: 'otherwise' is the branch of elements that match no case; give this case another name"
+        )
+    return (*branch_names(names, "Splitter", least=1, any_text=True), _OTHERWISE)
 
 
 class _ByKey(Router):
@@ -104,7 +108,7 @@ class _ByKey(Router):
 
 
 class _ByCase(Router):
-    def __init__(self, predicates: list[Predicate], names: tuple[str, ...], every_match: bool) -> None:
+    def __init__(self, predicates: list[Callable[[Any], Any]], names: tuple[str, ...], every_match: bool) -> None:
         self._cases = [((i,), case) for i, case in enumerate(predicates)]
         self._rest = (len(predicates),)
         self._every_match = every_match
@@ -121,12 +125,12 @@ class _ByCase(Router):
         return self._rest
 
     def split_table(self, table: pa.Table) -> list[pa.Table] | None:
-        if not all(isinstance(case, ColumnPredicate) for _, case in self._cases):
+        cases = [case for _, case in self._cases if isinstance(case, ColumnPredicate)]
+        if len(cases) < len(self._cases):
             return None
-        masks = []
-        free = pa.chunked_array([pa.repeat(True, table.num_rows)])
-        for _, case in self._cases:
-            mask = case.mask(table)  # type: ignore[attr-defined]
-            masks.append(mask if self._every_match else pc.and_(mask, free))
-            free = pc.and_not(free, mask)
-        return [table.filter(mask) for mask in (*masks, free)]
+        masks, unmatched = [], pa.chunked_array([pa.repeat(True, table.num_rows)])
+        for case in cases:
+            mask = case.column(table)
+            masks.append(mask if self._every_match else pc.and_(mask, unmatched))
+            unmatched = pc.and_not(unmatched, mask)
+        return [table.filter(mask) for mask in (*masks, unmatched)]

@@ -2,13 +2,10 @@
 
 from typing import Any
 
-import apache_beam as beam
-
-from .base.columns import Selector
+from .base.columns import Selection
+from .base.pattern import Stream
 from .combine.aggregation import Aggregation
 from .combine.sums import Add
-
-__all__ = ["Sum"]
 
 
 class Sum(Aggregation):
@@ -29,33 +26,26 @@ class Sum(Aggregation):
     ('north', (Decimal('30.30'), 2))
 
     Args:
-        value: what to add: a column's name, a pyarrow expression, a function of one element, a number (1 counts), or a
-            tuple of these, whose sums are a tuple.
-        key: what to add by: a column's name, a pyarrow expression, a function of one element, or a tuple of these.
-            Neither value nor key: the elements are pairs (key, number or tuple of numbers), as another Sum's output is.
+        value: the number to add: a column's name, a pyarrow expression, a function of one element, a number (1 counts),
+            or a tuple of these, whose sums are a tuple.
+        key: a column's name, a pyarrow expression, a function of one element, or a tuple of these; there is a sum per
+            key. Without value and key, the elements are pairs (key, number or tuple of numbers), like a Sum's output.
 
     In: PCollection[T], or a tuple, list, dict or NamedTuple of them, partial sums included.
     Out: PCollection[Tuple[K, N]], one pair per key and window.
-    Exactness: integers and decimals are added exactly, whatever their size and order; floats as floats are, so that the
-    last digits depend on the order. Money is no float.
-    Streaming: per window, when it ends or its trigger fires; an unbounded input in the global window is refused.
-    Failure: an element on which `value` or `key` raises, or whose value is no number, goes to the error handler as a
+    Exactness: integers and decimals are added exactly, whatever their size and order. Floats are added as floats, so
+    the last digits depend on the order: use another type for money.
+    Streaming: per window, when it ends or its trigger fires; an unbounded input in the global window raises ValueError.
+    Failure: an element on which `value` or `key` raises, or whose value is not a number, goes to the error handler as a
     DeadLetter, or fails the run. None adds nothing and is counted as dropped, as SUM does with NULL.
     Over beam.CombinePerKey(sum): Arrow tables are summed by columns before the shuffle, exact decimals, several values,
-    its output is its input again, an error handler, counters (`in`, `out`: added; `dropped`: None), hot keys.
+    its output can be its input, an error handler, counters (`in`, `out`: added; `dropped`: None), hot keys.
     Source: Burns, Designing Distributed Systems, chapter 12, "Sum".
     """
 
-    def __init__(self, value: Any = None, key: Any = None) -> None:
+    def __init__(self, value: Selection | None = None, key: Selection | None = None) -> None:
         super().__init__()
-        if (value is None) != (key is None):
-            raise ValueError(
-                f"Sum(value={value!r}, key={key!r}) needs both, or neither for pairs (key, number); "
-                "value=1 counts, key=lambda _: 'all' adds up everything"
-            )
-        self._key = None if key is None else Selector(key, "Sum(key=...)")
-        self._value = None if value is None else Selector(value, "Sum(value=...)")
+        self._select(value, key, "value=1 counts, key=lambda _: 'all' adds up everything")
 
-    def expand(self, inputs: Any) -> beam.PCollection:
-        """One pair per key."""
+    def expand(self, inputs: Any) -> Stream:
         return self._aggregate(inputs, Add())

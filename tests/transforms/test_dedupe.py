@@ -1,4 +1,4 @@
-"""Dedupe: each item once, across windows, with a memory that is bounded by time."""
+"""Dedupe: each item passes once, across windows, with a memory that is limited by time."""
 
 from typing import Any
 
@@ -11,9 +11,10 @@ from apache_beam.typehints import Tuple
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from beam_patterns.testing import run_pattern
 from beam_patterns.transforms import Dedupe, ElementError
 from beam_patterns.transforms.queues import Message
-from tests.running import Lists, Run
+from tests.running import Lists
 from tests.streams import Stamp, bounded, item_of, stream
 
 
@@ -24,8 +25,8 @@ def timed(p: beam.Pipeline, events: list[tuple[str, int]]) -> Any:
 
 
 def test_the_first_of_each_key_passes_and_the_others_are_counted(pipeline: Any) -> None:
-    run = Run(pipeline, lambda p, dead: {"first": p | Lists(["a", "B", "b", "A", "a", "c"], str) | Dedupe(str.lower)})
-    assert sorted(map(str.lower, run["first"])) == ["a", "b", "c"]
+    run = run_pattern(Dedupe(str.lower), Lists(["a", "B", "b", "A", "a", "c"], str), pipeline)
+    assert sorted(map(str.lower, run["out"])) == ["a", "b", "c"]
     assert [run.counters["Dedupe", name] for name in ("in", "out", "duplicates")] == [6, 3, 3]
 
 
@@ -41,11 +42,11 @@ def test_an_item_is_remembered_across_windows_and_keeps_its_window_and_time(pipe
 
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 40)), max_size=12), st.integers(1, 10))
-def test_in_any_order_what_passes_is_further_apart_than_within_and_what_does_not_is_near_to_what_passed(
+def test_in_any_order_passed_elements_are_further_apart_than_within_and_dropped_ones_are_near_to_a_passed_one(
     events: list[tuple[str, int]], within: int
 ) -> None:
-    run = Run(bounded, lambda p, dead: {"first": timed(p, events) | Dedupe(key=item_of, within=within)})
-    passed = run["first"]
+    run = run_pattern(lambda p, dead: timed(p, events) | Dedupe(key=item_of, within=within), None)
+    passed = run["out"]
     assert all(
         abs(a[1] - b[1]) > within for i, a in enumerate(passed) for j, b in enumerate(passed) if i != j and a[0] == b[0]
     )
@@ -58,26 +59,23 @@ def test_in_a_stream_a_key_is_forgotten_when_the_watermark_is_past(streaming: An
     events = [(("a", "1"), 0), (("a", "2"), 9), 11, (("a", "late"), 5), (("a", "3"), 20), (("a", "4"), 21)]
     with streaming() as p:
         first = p | stream(*events, 100, (("a", "5"), 101)) | Dedupe(key=item_of, within=10)
-        # The late one is near the first, of which nothing is left by then.
+        # The late one is near the first, which is forgotten by then.
         assert_that(first, equal_to([("a", "1"), ("a", "late"), ("a", "3"), ("a", "5")]))
 
 
-def test_messages_are_told_apart_by_their_id(pipeline: Any) -> None:
+def test_messages_are_identified_by_their_id(pipeline: Any) -> None:
     messages = [Message(b"x").with_attributes(message_id=b"%d" % (i % 3)) for i in range(9)]
     with pipeline() as p:
         assert_that(p | Lists(messages, Message) | Dedupe(), equal_to(messages[:3]))
 
 
 def test_a_message_without_an_id_is_a_dead_letter(pipeline: Any) -> None:
-    run = Run(
-        pipeline,
-        lambda p, dead: {"first": p | Lists([Message(b"x")], Message) | Dedupe().with_error_handler(dead)},
-    )
+    run = run_pattern(Dedupe(), Lists([Message(b"x")], Message), pipeline)
     assert [letter.payload for letter in run.dead] == [b"x"]
     assert [run.counters["Dedupe", name] for name in ("in", "out", "duplicates", "dead")] == [1, 0, 0, 1]
 
 
-def test_without_a_handler_the_run_fails_in_a_sentence() -> None:
+def test_without_a_handler_the_run_fails_with_a_sentence() -> None:
     with (
         pytest.raises(ElementError, match="its key raised ValueError: the message has no attribute message_id"),
         bounded() as p,
@@ -86,15 +84,15 @@ def test_without_a_handler_the_run_fails_in_a_sentence() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "sentence"),
     [
-        (lambda p: Dedupe("id"), r"Dedupe\(key\) takes a function of one element, not 'id'"),
-        (lambda p: Dedupe(len, within=0), r"Dedupe\(within=0\) takes seconds, more than 0"),
-        (lambda p: p | beam.Create(["a"]) | Dedupe(), "knows messages only"),
+        (lambda p: Dedupe("id"), r"Dedupe\(key\) must be a function of one element, not 'id'"),
+        (lambda p: Dedupe(len, within=0), r"Dedupe\(within=0\): give a number of seconds above 0"),
+        (lambda p: p | beam.Create(["a"]) | Dedupe(), "Dedupe\\(\\) without a key accepts messages only"),
         (lambda p: p | Stream() | Dedupe(len), "the input is unbounded.*within=3600"),
         (lambda p: p | beam.Create(["a"]) | beam.WindowInto(SlidingWindows(10, 5)) | Dedupe(len), "before WindowInto"),
     ],
 )
-def test_wrong_use_fails_at_construction(wrong: Any, said: str) -> None:
-    with pytest.raises((ValueError, TypeError), match=said):
+def test_wrong_use_raises_at_construction(wrong: Any, sentence: str) -> None:
+    with pytest.raises((ValueError, TypeError), match=sentence):
         wrong(bounded())

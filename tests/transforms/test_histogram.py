@@ -1,4 +1,4 @@
-"""Histogram: exact bins, quantiles within the stated error, weights; whatever the order and the partial merges."""
+"""Histogram: exact bins, quantiles within the stated error, weights; for any order and partial merges."""
 
 import random
 from fractions import Fraction
@@ -13,9 +13,10 @@ from apache_beam.typehints import Tuple
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from beam_patterns.testing import run_pattern
 from beam_patterns.transforms import Bins, Histogram, Quantiles
-from beam_patterns.transforms.combine.histogram import InBins, Sketched, _BinCollector
-from tests.running import Lists, Run
+from beam_patterns.transforms.combine.histogram import BinMerge, SketchMerge, _BinCollector
+from tests.running import Lists
 
 from .test_sum import SALES, forms
 
@@ -24,11 +25,8 @@ EDGES = (0, 10, 100)
 
 @pytest.mark.parametrize("form", range(3))
 def test_every_form_counts_the_same_bins(pipeline: Any, form: int) -> None:
-    run = Run(
-        pipeline,
-        lambda p, dead: {"bins": p | forms(SALES)[form] | Histogram("cents", "region", bins=(0, 1000, 2000))},
-    )
-    assert sorted(run["bins"]) == [
+    run = run_pattern(Histogram("cents", "region", bins=(0, 1000, 2000)), forms(SALES)[form], pipeline)
+    assert sorted(run["out"]) == [
         ("north", Bins((0, 1000, 2000), (1, 0, 1, 1))),
         ("south", Bins((0, 1000, 2000), (0, 1, 0, 0))),
     ]
@@ -37,11 +35,8 @@ def test_every_form_counts_the_same_bins(pipeline: Any, form: int) -> None:
 
 @pytest.mark.parametrize("form", range(3))
 def test_every_form_sketches_the_same_quantiles(pipeline: Any, form: int) -> None:
-    run = Run(
-        pipeline,
-        lambda p, dead: {"q": p | forms(SALES)[form] | Histogram("weight", ("region", "day"), relative_error=0.01)},
-    )
-    assert sorted((key, q.total, q.at(0.0), q.at(1.0)) for key, q in run["q"]) == [
+    run = run_pattern(Histogram("weight", ("region", "day"), relative_error=0.01), forms(SALES)[form], pipeline)
+    assert sorted((key, q.total, q.at(0.0), q.at(1.0)) for key, q in run["out"]) == [
         (("north", 1), 2, 0.5, 1.5),
         (("north", 2), 1, 2.0, 2.0),
     ]
@@ -50,12 +45,12 @@ def test_every_form_sketches_the_same_quantiles(pipeline: Any, form: int) -> Non
 
 @given(st.lists(st.one_of(st.integers(-50, 150), st.floats(-50, 150))), st.randoms(use_true_random=False))
 def test_any_order_and_any_partial_merges_count_the_same_bins(values: list[Any], chance: random.Random) -> None:
-    operation = InBins(EDGES)
-    parts = [operation.gather([operation.check(value)]) for value in values]
+    operation = BinMerge(EDGES)
+    parts = [operation.merged([operation.check(value)]) for value in values]
     while len(parts) > 1:
         chance.shuffle(parts)
         cut = chance.randint(2, len(parts))
-        parts[:cut] = [operation.gather(parts[:cut])]
+        parts[:cut] = [operation.merged(parts[:cut])]
     expected = (
         sum(v < 0 for v in values),
         sum(0 <= v < 10 for v in values),
@@ -69,13 +64,13 @@ def test_any_order_and_any_partial_merges_count_the_same_bins(values: list[Any],
     st.lists(st.one_of(st.floats(), st.none())),
     st.lists(st.one_of(st.integers(), st.floats(allow_nan=False, allow_infinity=False)), min_size=2, unique=True),
 )
-def test_a_column_falls_into_the_bins_its_values_fall_into_one_by_one(values: list[Any], edges: list[Any]) -> None:
+def test_a_column_is_counted_in_the_same_bins_as_its_values_one_by_one(values: list[Any], edges: list[Any]) -> None:
     edges.sort()
     collector = _BinCollector(single_key=True, edges=tuple(edges))
     column = pa.chunked_array([pa.array(values, pa.float64())])
     try:
         collector.add([pa.chunked_array([["k"] * len(values)])], [column])
-    except OverflowError:  # An edge beyond what a float can be: rows are taken instead.
+    except OverflowError:  # An edge outside of the range of a float: rows are counted instead.
         return
     kept = [value for value in values if value is not None and value == value]
     assert list(collector.pairs()) == ([("k", Bins.of(kept, edges))] if kept else [])
@@ -121,9 +116,9 @@ DISTRIBUTIONS = {
 @pytest.mark.parametrize("parts", [1, 50])
 def test_quantiles_are_within_the_stated_error_on_adversarial_distributions(name: str, parts: int) -> None:
     values, error = DISTRIBUTIONS[name], 0.02
-    operation = Sketched(error)
-    partials = [operation.gather(list(part)) for part in np.array_split(values, parts)]
-    merged = operation.gather(partials)
+    operation = SketchMerge(error)
+    partials = [operation.merged(list(part)) for part in np.array_split(values, parts)]
+    merged = operation.merged(partials)
     ordered = np.sort(values)
     misses = 0
     for share in np.linspace(0, 1, 101):
@@ -158,15 +153,12 @@ def test_sketches_merge_across_streams(pipeline: Any) -> None:
         assert_that(near, equal_to([("a", 1000, True, 0.0, 1.0)]))
 
 
-def test_a_value_that_is_no_number_is_a_dead_letter() -> None:
+def test_a_value_that_is_not_a_number_is_a_dead_letter() -> None:
     pairs = [("a", 1.0), ("a", "x"), ("a", float("nan")), ("a", None), ("a", Bins((1, 2), (0, 0, 0)))]
-    run = Run(
-        lambda: beam.Pipeline("FnApiRunner"),
-        lambda p, dead: {"b": p | Lists(pairs, Tuple[str, Any]) | Histogram(bins=EDGES).with_error_handler(dead)},
-    )
-    assert run["b"] == [("a", Bins(EDGES, (0, 1, 0, 0)))]
+    run = run_pattern(Histogram(bins=EDGES), Lists(pairs, Tuple[str, Any]))
+    assert run["out"] == [("a", Bins(EDGES, (0, 1, 0, 0)))]
     assert [letter.error_message for letter in run.dead] == [
-        "the value 'x' is no number and no Bins",
+        "the value 'x' is neither a number nor a Bins",
         "these bins have the edges (1, 2), not (0, 10, 100)",
     ]
     assert [run.counters["Histogram", name] for name in ("in", "out", "dropped", "dead")] == [5, 1, 2, 2]
@@ -180,18 +172,18 @@ def test_element_types_are_the_results() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "sentence"),
     [
         (lambda: Histogram("v", "k"), "either bins="),
         (lambda: Histogram("v", "k", bins=EDGES, relative_error=0.1), "either bins="),
         (lambda: Histogram("v", bins=EDGES), "needs both, or neither"),
-        (lambda: Histogram(("v", "w"), "k", bins=EDGES), "takes one value"),
+        (lambda: Histogram(("v", "w"), "k", bins=EDGES), "accepts one value"),
         (lambda: Histogram(bins=(5, 1)), r"Histogram\(bins=\(5, 1\)\) needs at least two edges in ascending order"),
         (lambda: Histogram(relative_error=2), r"Histogram\(relative_error=2\) must be between"),
         (lambda: Bins.of_shares(["1"], weight=1, edges=EDGES), "1 shares do not fit 3 edges, which make 2 bins"),
         (lambda: Bins.of([1], (0, 1)).merged(Bins.of([1], EDGES)), "different edges do not merge"),
     ],
 )
-def test_wrong_use_fails_in_a_sentence(wrong: Any, said: str) -> None:
-    with pytest.raises((ValueError, TypeError), match=said):
+def test_wrong_use_raises_with_a_sentence(wrong: Any, sentence: str) -> None:
+    with pytest.raises((ValueError, TypeError), match=sentence):
         wrong()

@@ -12,8 +12,9 @@ from apache_beam.typehints import Tuple
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from beam_patterns.testing import run_pattern
 from beam_patterns.transforms import ElementError, Join, Joined
-from tests.running import Lists, Run
+from tests.running import Lists
 from tests.streams import Stamp, bounded, item_of, part_of, stream
 
 
@@ -47,8 +48,8 @@ def test_each_complete_item_passes_exactly_once_under_duplicates_and_reordering(
     parts = [(item, f"{n}/{number}") for item, number in items.items() for n in range(number) for _ in range(copies)]
     chance.shuffle(parts)
     join = Join(key=item_of, part=part_of, expected=lambda pair: int(pair[1].split("/")[1]))
-    run = Run(bounded, lambda p, dead: {"joined": p | Lists(parts, Tuple[str, str], size) | join})
-    assert sorted((j.key, list(j.parts.values()), j.missing) for j in run["joined"]) == [
+    run = run_pattern(join, Lists(parts, Tuple[str, str], size))
+    assert sorted((j.key, list(j.parts.values()), j.missing) for j in run["out"]) == [
         (item, [(item, f"{n}/{number}") for n in range(number)], ()) for item, number in sorted(items.items())
     ]
     total = sum(items.values())
@@ -63,23 +64,23 @@ PARTS = [("a", "plate"), ("a", "color"), ("b", "color"), ("b", "color")]
 NAMED = Join(key=item_of, part=part_of, expected=["plate", "color"])
 
 
-def test_what_is_incomplete_at_the_end_fails_the_run_and_names_what_is_missing() -> None:
-    said = r"the item 'b' lacks plate at its deadline; there: color. Add .with_partial_groups\(\)"
-    with pytest.raises(ElementError, match=said), bounded() as p:
+def test_an_item_that_is_incomplete_at_the_end_fails_the_run_and_names_the_missing_parts() -> None:
+    sentence = r"the item 'b' lacks plate at its deadline; present: color. Add .with_partial_groups\(\)"
+    with pytest.raises(ElementError, match=sentence), bounded() as p:
         _ = p | beam.Create(PARTS) | NAMED
 
 
-def test_what_is_incomplete_at_the_end_goes_to_the_dead_letters_part_by_part(pipeline: Any) -> None:
-    run = Run(pipeline, lambda p, dead: {"joined": p | beam.Create(PARTS) | NAMED.with_error_handler(dead)})
-    assert [(j.key, j.missing) for j in run["joined"]] == [("a", ())]
+def test_the_parts_of_an_item_that_is_incomplete_at_the_end_are_dead_letters(pipeline: Any) -> None:
+    run = run_pattern(NAMED, PARTS, pipeline)
+    assert [(j.key, j.missing) for j in run["out"]] == [("a", ())]
     (letter,) = run.dead
-    assert letter.error_message == "the item 'b' lacks plate at its deadline; there: color"
+    assert letter.error_message == "the item 'b' lacks plate at its deadline; present: color"
     assert dict(letter.attributes) == {"readable": b'["b","color"]'}
     counted = [run.counters["Join", name] for name in ("in", "out", "duplicates", "dead", "dropped")]
     assert counted == [4, 2, 1, 1, 0]
 
 
-def test_partial_groups_pass_and_name_what_is_missing(pipeline: Any) -> None:
+def test_partial_groups_pass_and_name_the_missing_parts(pipeline: Any) -> None:
     with pipeline() as p:
         joined = p | beam.Create(PARTS) | NAMED.with_partial_groups()
         assert_that(
@@ -93,7 +94,7 @@ def test_partial_groups_pass_and_name_what_is_missing(pipeline: Any) -> None:
         )
 
 
-def test_where_only_the_number_of_parts_is_known_the_number_missing_is_told() -> None:
+def test_if_only_the_number_of_parts_is_known_the_number_of_missing_parts_is_reported() -> None:
     with bounded() as p:
         join = Join(key=item_of, part=part_of, expected=3).with_partial_groups()
         assert_that(
@@ -116,10 +117,10 @@ def test_in_a_stream_an_item_passes_at_once_when_complete_and_partial_at_its_dea
 def test_a_late_part_is_counted_and_goes_to_the_dead_letters(streaming: Any) -> None:
     events = [(("a", "plate"), 0), 60, (("a", "color"), 1), (("a", "plate"), 2)]
     join = NAMED.with_deadline(60).with_partial_groups()
-    run = Run(streaming, lambda p, dead: {"joined": p | stream(*events) | join.with_error_handler(dead)})
-    assert [(j.key, j.missing) for j in run["joined"]] == [("a", ("color",))]
-    said = ["the part color of the item 'a' came after the item had passed without it"]
-    assert [letter.error_message for letter in run.dead] == said
+    run = run_pattern(join, stream(*events), streaming)
+    assert [(j.key, j.missing) for j in run["out"]] == [("a", ("color",))]
+    (letter,) = run.dead
+    assert letter.error_message == "the part color of the item 'a' arrived after the item had passed without it"
     counted = {name: run.counters["Join", name] for name in ("in", "out", "late", "dead", "duplicates")}
     assert counted == {"in": 3, "out": 1, "late": 1, "dead": 1, "duplicates": 1}
 
@@ -128,8 +129,8 @@ def test_a_late_part_is_counted_and_goes_to_the_dead_letters(streaming: Any) -> 
 def test_a_late_part_without_a_handler_is_dropped_and_counted(streaming: Any) -> None:
     events = [(("a", "plate"), 0), 60, (("a", "color"), 1)]
     join = NAMED.with_deadline(60).with_partial_groups()
-    run = Run(streaming, lambda p, dead: {"joined": p | stream(*events) | join})
-    assert [(j.key, j.missing) for j in run["joined"]] == [("a", ("color",))]
+    run = run_pattern(lambda parts, dead: parts | join, stream(*events), streaming)
+    assert [(j.key, j.missing) for j in run["out"]] == [("a", ("color",))]
     counted = {name: run.counters["Join", name] for name in ("in", "out", "late", "dropped", "dead")}
     assert counted == {"in": 2, "out": 1, "late": 1, "dropped": 1, "dead": 0}
 
@@ -152,23 +153,17 @@ def test_in_windows_an_item_is_complete_within_its_window_or_partial_at_its_end(
 
 
 def test_an_element_whose_key_raises_costs_only_itself(pipeline: Any) -> None:
-    run = Run(
-        pipeline,
-        lambda p, dead: {
-            "joined": (p | "A" >> beam.Create([("a", 1), None]), p | "B" >> beam.Create([("a", 2)]))
-            | Join(key=lambda pair: pair[0]).with_error_handler(dead)
-        },
-    )
-    assert run["joined"] == [Joined("a", {"0": ("a", 1), "1": ("a", 2)}, ())]
+    run = run_pattern(Join(key=lambda pair: pair[0]), ([("a", 1), None], [("a", 2)]), pipeline)
+    assert run["out"] == [Joined("a", {"0": ("a", 1), "1": ("a", 2)}, ())]
     assert [letter.error_type for letter in run.dead] == ["TypeError"]
     assert [run.counters["Join", name] for name in ("in", "out", "dead")] == [3, 2, 1]
 
 
-def test_an_unbounded_input_in_the_global_window_is_refused_by_the_barrier_and_taken_with_a_deadline() -> None:
+def test_an_unbounded_input_in_the_global_window_needs_a_key_and_a_deadline() -> None:
     p = bounded()
     endless = p | Stream(coder=beam.coders.registry.get_coder(Tuple[str, str]))
-    said = r"Join: the input 0 is unbounded .* put `beam.WindowInto\(FixedWindows\(60\)\)` before it"
-    with pytest.raises(ValueError, match=said):
+    sentence = r"Join: the input 0 is unbounded .* put `beam.WindowInto\(FixedWindows\(60\)\)` before it"
+    with pytest.raises(ValueError, match=sentence):
         _ = (endless,) | "1" >> Join()
     with pytest.raises(ValueError, match="is unbounded"):
         _ = endless | "2" >> NAMED
@@ -176,18 +171,18 @@ def test_an_unbounded_input_in_the_global_window_is_refused_by_the_barrier_and_t
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "sentence"),
     [
         (lambda p: Join(expected=2), r"Join\(expected=..., part=...\) needs key="),
-        (lambda p: Join(key="id"), r"Join\(key=...\) takes a function of one element, not 'id'"),
+        (lambda p: Join(key="id"), r"Join\(key=...\) must be a function of one element, not 'id'"),
         (lambda p: Join(key=len, expected=0), r"a number of at least 1 or a list of names, not 0"),
         (lambda p: Join().with_deadline(5), r"needs Join\(key=...\)"),
-        (lambda p: Join(key=len).with_deadline(0), r"takes seconds, more than 0"),
+        (lambda p: Join(key=len).with_deadline(0), r"with_deadline\(0\): give a number of seconds above 0"),
         (lambda p: Join().with_partial_groups(), r"without a key there are no groups"),
         (lambda p: p | beam.Create([1]) | Join(key=len, expected=2), r"single PCollection needs part="),
         (lambda p: p | beam.Create([1]) | Join(key=len, part=str), r"Join\(part=...\) needs expected="),
     ],
 )
-def test_wrong_use_fails_at_construction(wrong: Any, said: str) -> None:
-    with pytest.raises((ValueError, TypeError), match=said):
+def test_wrong_use_raises_at_construction(wrong: Any, sentence: str) -> None:
+    with pytest.raises((ValueError, TypeError), match=sentence):
         wrong(bounded())

@@ -13,16 +13,17 @@ from apache_beam.typehints import Tuple
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from beam_patterns.testing import run_pattern
 from beam_patterns.transforms import ElementError, Reduce, Splitter
-from beam_patterns.transforms.reduce import _Merge
-from tests.running import Lists, Run, Tables
+from beam_patterns.transforms.combine.merge import FunctionMerge
+from tests.running import Lists, Tables
 
 from .test_sum import SALES, SCHEMA, Sale, forms
 
 WORDS = st.lists(st.tuples(st.sampled_from(["the", "a", "of"]), st.integers(1, 100)), max_size=20)
 
 
-def dearer(one: Sale, other: Sale) -> Sale:
+def more_expensive(one: Sale, other: Sale) -> Sale:
     """The sale of more cents."""
     return max(one, other, key=operator.attrgetter("cents"))
 
@@ -30,18 +31,15 @@ def dearer(one: Sale, other: Sale) -> Sale:
 @pytest.mark.parametrize("form", range(3))
 @pytest.mark.parametrize("fanout", [None, 2])
 def test_every_form_gives_the_same_element_per_key(pipeline: Any, form: int, fanout: int | None) -> None:
-    reduce = Reduce(dearer, key="region")
-    run = Run(
-        pipeline,
-        lambda p, dead: {"dearest": p | forms(SALES)[form] | (reduce.with_fanout(fanout) if fanout else reduce)},
-    )
-    assert sorted(run["dearest"]) == [("north", SALES[2]), ("south", SALES[1])]
+    reduce = Reduce(more_expensive, key="region")
+    run = run_pattern(reduce.with_fanout(fanout) if fanout else reduce, forms(SALES)[form], pipeline)
+    assert sorted(run["out"]) == [("north", SALES[2]), ("south", SALES[1])]
     assert (run.counters["Reduce", "in"], run.counters["Reduce", "out"]) == (4, 4)
 
 
 @given(WORDS, st.randoms(use_true_random=False))
 def test_any_order_and_any_partial_merges_give_the_same(words: list[tuple[str, int]], chance: random.Random) -> None:
-    merge = _Merge(lambda a, b: {**a, **{word: a.get(word, 0) + n for word, n in b.items()}})
+    merge = FunctionMerge(lambda a, b: {**a, **{word: a.get(word, 0) + n for word, n in b.items()}})
     parts = [merge.add_input(merge.create_accumulator(), {word: n}) for word, n in words]
     while len(parts) > 1:
         chance.shuffle(parts)
@@ -76,34 +74,26 @@ def test_a_combine_fn_does_what_it_does_elsewhere_in_beam(form: int) -> None:
         assert_that(sizes, equal_to([("north", 3), ("south", 1)]))
 
 
-def test_a_fan_out_pipes_straight_into_it() -> None:
+def test_the_result_of_a_fan_out_is_an_input() -> None:
     with beam.Pipeline("FnApiRunner") as p:
         split = p | beam.Create([1, 2, 3, 4]) | Splitter(even=lambda n: n % 2 == 0)
         assert_that(split | Reduce(operator.mul, key=lambda n: "all"), equal_to([("all", 24)]))
 
 
 def test_none_adds_nothing() -> None:
-    run = Run(
-        lambda: beam.Pipeline("FnApiRunner"),
-        lambda p, dead: {"r": p | Lists([("a", 1), ("a", None)], Tuple[str, Any]) | Reduce(operator.add)},
-    )
-    assert run["r"] == [("a", 1)]
+    run = run_pattern(Reduce(operator.add), Lists([("a", 1), ("a", None)], Tuple[str, Any]))
+    assert run["out"] == [("a", 1)]
     assert [run.counters["Reduce", name] for name in ("in", "out", "dropped")] == [2, 1, 1]
 
 
 def test_an_element_whose_key_raises_costs_only_itself(pipeline: Any) -> None:
-    run = Run(
-        pipeline,
-        lambda p, dead: {
-            "r": p | Lists([1, 0, 2, 4], int) | Reduce(operator.add, key=lambda n: 4 // n % 2).with_error_handler(dead)
-        },
-    )
-    assert sorted(run["r"]) == [(0, 3), (1, 4)]
+    run = run_pattern(Reduce(operator.add, key=lambda n: 4 // n % 2), Lists([1, 0, 2, 4], int), pipeline)
+    assert sorted(run["out"]) == [(0, 3), (1, 4)]
     assert [letter.payload for letter in run.dead] == [b"\x00"]
     assert [run.counters["Reduce", name] for name in ("in", "out", "dead")] == [4, 3, 1]
 
 
-def test_without_a_handler_the_run_fails_in_a_sentence() -> None:
+def test_without_a_handler_the_run_fails_with_a_sentence() -> None:
     with (
         pytest.raises(ElementError, match=r"Reduce.*raised ZeroDivisionError: .*, on 0"),
         beam.Pipeline("FnApiRunner") as p,
@@ -115,14 +105,16 @@ def test_types_follow_the_input() -> None:
     p = beam.Pipeline("FnApiRunner")
     counted = p | Lists([("a", 1)], Tuple[str, int]) | "One" >> Reduce(operator.add)
     assert counted.element_type == Tuple[str, int]
-    rows = p | "T" >> Tables(SALES, Sale, SCHEMA) | "Two" >> Reduce(dearer, key=("region", "day"))
+    rows = p | "T" >> Tables(SALES, Sale, SCHEMA) | "Two" >> Reduce(more_expensive, key=("region", "day"))
     assert rows.element_type.tuple_types[0] == Tuple[str, int]
 
 
-def test_wrong_use_fails_at_construction() -> None:
-    with pytest.raises(TypeError, match=r"Reduce\(merge\) takes a function of two elements or a beam.CombineFn, not 5"):
+def test_wrong_use_raises_type_error_at_construction() -> None:
+    with pytest.raises(
+        TypeError, match=r"Reduce\(merge\) must be a function of two elements or a beam.CombineFn, not 5"
+    ):
         Reduce(5)  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match=r"Reduce\(key=...\) takes a column's name, .* not 1.5"):
+    with pytest.raises(TypeError, match=r"Reduce\(key=...\) accepts a column's name, .* not 1.5"):
         Reduce(operator.add, key=1.5)
 
 
@@ -130,4 +122,4 @@ def test_a_table_whose_key_is_null_keeps_the_group() -> None:
     schema = pa.schema([("region", pa.string()), *list(SCHEMA)[1:]])
     with beam.Pipeline("FnApiRunner") as p:
         rows = p | Tables([Sale("a", 1, 5, None), Sale("a", 1, 7, None)], Sale, schema)
-        assert_that(rows | Reduce(dearer, key="weight"), equal_to([(None, Sale("a", 1, 7, None))]))
+        assert_that(rows | Reduce(more_expensive, key="weight"), equal_to([(None, Sale("a", 1, 7, None))]))

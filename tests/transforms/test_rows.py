@@ -1,4 +1,4 @@
-"""ReadRows: exact amounts and times, bad rows one by one, files in parts."""
+"""ReadRows: exact amounts and times, invalid rows one by one, files in parts."""
 
 import datetime
 import gzip
@@ -16,11 +16,11 @@ from apache_beam.testing.util import assert_that, equal_to
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from beam_patterns.testing import run_pattern
 from beam_patterns.transforms import Filter, ReadRows, Sum
 from beam_patterns.transforms.base.batches import batch_type_of
 from beam_patterns.transforms.queues import QueueError, UnreadableError
 from beam_patterns.transforms.tables.row_shape import Shape
-from tests.running import Run
 
 
 class Order(NamedTuple):
@@ -67,12 +67,12 @@ def written(folder: Path, kind: str) -> str:
 
 @pytest.mark.parametrize("kind", ["parquet", "csv", "csv.gz"])
 def test_both_formats_give_the_same_exact_rows(pipeline: Any, tmp_path: Path, kind: str) -> None:
-    run = Run(pipeline, lambda p, dead: {"rows": p | ReadRows(written(tmp_path, kind), Order, TYPES)})
-    assert sorted(run["rows"], key=lambda row: row.amount) == sorted(ROWS, key=lambda row: row.amount)
+    run = run_pattern(ReadRows(written(tmp_path, kind), Order, TYPES), make=pipeline)
+    assert sorted(run["out"], key=lambda row: row.amount) == sorted(ROWS, key=lambda row: row.amount)
     assert run.counters["ReadRows", "out"] == 3
 
 
-def test_rows_come_in_tables_that_patterns_take_by_columns(tmp_path: Path) -> None:
+def test_rows_come_in_tables_that_patterns_process_by_columns(tmp_path: Path) -> None:
     with bounded() as p:
         rows = p | ReadRows(written(tmp_path, "parquet"), Order, TYPES)
         assert rows.element_type is Order
@@ -81,54 +81,46 @@ def test_rows_come_in_tables_that_patterns_take_by_columns(tmp_path: Path) -> No
         assert_that(paid | Sum(value="amount", key="region"), equal_to([("north", 1100)]))
 
 
-BAD = {
+INVALID = {
     b"2,south,2026-03-01T12:00:00Z,5.001,": "amount: Rescaling Decimal value would cause data loss",
     b"3,,2026-03-01T12:00:00Z,5.00,": "region is empty",
     b"4,north,yesterday,5.00,": "placed_at: CSV",
-    b"5,north,2026-03-01T12:00:00Z": "3 fields, the header names 5",
+    b"5,north,2026-03-01T12:00:00Z": "3 fields, but the header has 5",
     b"6,n\xffrth,2026-03-01T12:00:00Z,5.00,": "Invalid UTF8",
     b"7,north,2026-03-01T12:00:00Z,five,": "amount: ",
     b"8,north,2026-03-01T12:00:00,5.00,": "placed_at: ",
 }
 
 
-def test_each_bad_row_of_a_csv_file_is_a_dead_letter_as_it_was_and_costs_only_itself(tmp_path: Path) -> None:
+def test_each_invalid_row_of_a_csv_file_is_a_dead_letter_with_its_text_and_costs_only_itself(tmp_path: Path) -> None:
     good = b"%d,north,2026-03-01T12:00:00Z,1.00,"
-    lines = [line for i, bad in enumerate(BAD) for line in (good % i, bad)]
+    lines = [line for i, invalid in enumerate(INVALID) for line in (good % i, invalid)]
     (tmp_path / "a.csv").write_bytes(b"\n".join([b"id,region,placed_at,amount,note", *lines, b""]))
-    run = Run(
-        bounded,
-        lambda p, dead: {"rows": p | ReadRows(f"{tmp_path}/*.csv", Order, TYPES).with_error_handler(dead)},
-    )
-    assert run["rows"] == [Order("north", 100, MICROS, None)] * len(BAD)
-    assert {letter.payload for letter in run.dead} == set(BAD)
+    run = run_pattern(ReadRows(f"{tmp_path}/*.csv", Order, TYPES))
+    assert run["out"] == [Order("north", 100, MICROS, None)] * len(INVALID)
+    assert {letter.payload for letter in run.dead} == set(INVALID)
     by_row = {letter.payload: letter for letter in run.dead}
-    for number, (row, said) in enumerate(BAD.items()):
-        assert said.split(": ")[0] in by_row[row].error_message
+    for number, (row, message) in enumerate(INVALID.items()):
+        assert message.split(": ")[0] in by_row[row].error_message
         assert by_row[row].source == f"{tmp_path}/a.csv/0/{2 * number + 1}"
-    assert (run.counters["ReadRows", "out"], run.counters["ReadRows", "dead"]) == (len(BAD), len(BAD))
+    assert (run.counters["ReadRows", "out"], run.counters["ReadRows", "dead"]) == (len(INVALID), len(INVALID))
 
 
-def test_a_null_in_a_parquet_file_is_a_dead_letter_where_the_field_is_not_optional(
-    pipeline: Any, tmp_path: Path
-) -> None:
+def test_a_null_in_a_parquet_file_is_a_dead_letter_if_the_field_is_not_optional(pipeline: Any, tmp_path: Path) -> None:
     path = str(tmp_path / "a.parquet")
     pq.write_table(TABLE.set_column(1, "region", pa.array(["north", None, "north"])), path)
-    run = Run(pipeline, lambda p, dead: {"rows": p | ReadRows(path, Order, TYPES).with_error_handler(dead)})
-    assert run["rows"] == [ROWS[0], ROWS[2]]
+    run = run_pattern(ReadRows(path, Order, TYPES), make=pipeline)
+    assert run["out"] == [ROWS[0], ROWS[2]]
     (letter,) = run.dead
     assert letter.error_message == "region is null"
     assert letter.payload == b'{"region":null,"amount":"-5.00","placed_at":"2026-03-01T12:00:00+00:00","note":null}'
 
 
-def test_a_file_that_is_none_is_a_dead_letter_and_the_others_are_read(tmp_path: Path) -> None:
+def test_a_file_in_another_format_is_a_dead_letter_and_the_others_are_read(tmp_path: Path) -> None:
     written(tmp_path, "parquet")
     (tmp_path / "broken.parquet").write_bytes(b"PAR1 but no more")
-    run = Run(
-        bounded,
-        lambda p, dead: {"rows": p | ReadRows(f"{tmp_path}/*.parquet", Order, TYPES).with_error_handler(dead)},
-    )
-    assert len(run["rows"]) == 3
+    run = run_pattern(ReadRows(f"{tmp_path}/*.parquet", Order, TYPES))
+    assert len(run["out"]) == 3
     assert [letter.error_message.split(":")[0] for letter in run.dead] == [
         f"the file {tmp_path}/broken.parquet can't be read as Parquet"
     ]
@@ -166,15 +158,15 @@ class Placed(NamedTuple):
     placed_at: int
 
 
-def test_what_no_row_could_fit_fails_the_run_in_a_sentence(tmp_path: Path) -> None:
-    with pytest.raises(QueueError, match="has no column 'price'; there are id, region, placed_at"):
+def test_a_column_that_no_row_can_match_fails_the_run_with_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(QueueError, match="has no column 'price'; its columns are id, region, placed_at"):
         failing(tmp_path, row=Priced, types={})
-    with pytest.raises(QueueError, match=r"say in which unit you want it, types={'placed_at': pa.timestamp"):
+    with pytest.raises(QueueError, match=r"name the unit that you want, types={'placed_at': pa.timestamp"):
         failing(tmp_path, row=Placed, types={})
-    with pytest.raises(QueueError, match=r"there is no file .*none.csv; check the path"):
+    with pytest.raises(QueueError, match=r"no file matches .*none.csv; check the path"):
         failing(tmp_path, files=f"{tmp_path}/none.csv")
     (tmp_path / "a.csv").write_text("region,note\nnorth,\n")
-    with pytest.raises(UnreadableError, match=r"a.csv/0/0 is bad: note is empty. Add .with_error_handler"):
+    with pytest.raises(UnreadableError, match=r"a.csv/0/0 is invalid: note is empty. Add .with_error_handler"):
         failing(tmp_path, files=f"{tmp_path}/a.csv", row=Noted, types={})
 
 
@@ -183,7 +175,7 @@ def test_what_no_row_could_fit_fails_the_run_in_a_sentence(tmp_path: Path) -> No
 def test_amounts_become_cents_exactly(cents: list[int], start: int) -> None:
     amounts = pa.array([Decimal(n).scaleb(-2) for n in cents], pa.decimal128(38, 2)).slice(start)
     shape = Shape(Priced, {"price": pa.decimal128(38, 2)})
-    assert shape.fitted(pa.table({"price": amounts}))["price"].to_pylist() == cents[start:]
+    assert shape.converted(pa.table({"price": amounts}))["price"].to_pylist() == cents[start:]
 
 
 class Wrong(NamedTuple):
@@ -195,16 +187,16 @@ class Union(NamedTuple):
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "sentence"),
     [
-        (lambda: ReadRows("", Order), "takes a path or pattern first, not ''"),
-        (lambda: ReadRows("a", dict), "takes a NamedTuple class whose fields are columns"),
-        (lambda: ReadRows("a", Wrong), "Wrong.when is .*date.* An amount, time or date is an int"),
-        (lambda: ReadRows("a", Union), r"Union.n: Beam's rows know Optional\[...\], not int | None"),
+        (lambda: ReadRows("", Order), "needs a path or pattern first, not ''"),
+        (lambda: ReadRows("a", dict), "needs a NamedTuple class whose fields are columns"),
+        (lambda: ReadRows("a", Wrong), "Wrong.when is .*date.* Amounts, times and dates are int"),
+        (lambda: ReadRows("a", Union), r"Union.n: Beam's rows support Optional\[...\], not int | None"),
         (lambda: ReadRows("a", Order, {"price": pa.date32()}), "Order has no field 'price', only region"),
-        (lambda: ReadRows("a", Order, {"region": pa.date32()}), "Order.region: types= is for fields of int"),
+        (lambda: ReadRows("a", Order, {"region": pa.date32()}), "Order.region: types= is for int fields"),
     ],
 )
-def test_wrong_use_fails_at_construction(wrong: Any, said: str) -> None:
-    with pytest.raises((ValueError, TypeError), match=said):
+def test_wrong_use_raises_at_construction(wrong: Any, sentence: str) -> None:
+    with pytest.raises((ValueError, TypeError), match=sentence):
         wrong()

@@ -1,4 +1,4 @@
-"""Sharder: stable places; a real broker's partitioner is in test_sharder_kafka.py."""
+"""Sharder: stable shards. test_sharder_kafka.py compares them with the partitions of a real broker."""
 
 from collections import Counter
 from typing import Any
@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kafka.partitioner.default import murmur2 as kafka_murmur2
 
+from beam_patterns.testing import run_pattern
 from beam_patterns.transforms import Sharder
 from beam_patterns.transforms.base.hashing import kafka_partitions, murmur2, rendezvous
 from beam_patterns.transforms.queues import Message
-from tests.running import Lists, Run
+from tests.running import Lists
 
 KEYS = [f"user-{i}" for i in range(10_000)]
 
@@ -27,15 +28,15 @@ def test_many_keys_at_once_go_where_each_alone_goes(keys: list[bytes], partition
 
 
 @given(st.lists(st.binary(), max_size=50), st.integers(2, 9), st.data())
-def test_without_moves_the_keys_of_the_sick_shard_and_no_other(keys: list[bytes], shards: int, data: Any) -> None:
-    sick = data.draw(st.integers(0, shards - 1))
+def test_without_moves_the_keys_of_the_excluded_shard_and_no_other(keys: list[bytes], shards: int, data: Any) -> None:
+    excluded = data.draw(st.integers(0, shards - 1))
     for sharder in (Sharder(shards), Sharder(shards).with_rendezvous()):
         for key in keys:
-            home, now = sharder.place(key), sharder.without(sick).place(key)
-            assert (now != sick) if home == sick else (now == home)
+            before, after = sharder.place(key), sharder.without(excluded).place(key)
+            assert (after != excluded) if before == excluded else (after == before)
 
 
-def test_the_keys_of_a_sick_shard_are_spread_over_all_healthy_ones() -> None:
+def test_the_keys_of_an_excluded_shard_are_spread_over_all_others() -> None:
     moved = Counter(Sharder(4).without(2).place(key) for key in KEYS if Sharder(4).place(key) == 2)
     assert sorted(moved) == [0, 1, 3]
     assert min(moved.values()) > 0.25 * sum(moved.values())
@@ -49,29 +50,24 @@ def test_rendezvous_moves_a_fifth_of_the_keys_from_four_to_five_shards_and_all_t
     assert four.movement(five, KEYS) == len(moved) / len(KEYS)
 
 
-def test_weights_decide_the_parts() -> None:
+def test_weights_decide_the_shares() -> None:
     places = Counter(rendezvous([key.encode() for key in KEYS], [1, 1, 2]))
     assert [round(places[i] / len(KEYS), 1) for i in range(3)] == [0.2, 0.2, 0.5] or 0.47 < places[2] / len(KEYS) < 0.53
 
 
-def test_text_bytes_and_numbers_have_one_place_each_in_every_process() -> None:
+def test_text_bytes_and_numbers_have_the_same_shard_in_every_process() -> None:
     assert [Sharder(8).place(key) for key in ("ann", b"ann", 42, "42", "zoé")] == [2, 2, 4, 4, 4]
 
 
 def test_a_message_goes_by_its_key_and_without_one_by_its_value() -> None:
     messages = [Message(b"v", key=b"ann"), Message(b"ann")]
-    run = Run(lambda: pipeline_in_process(), lambda p, dead: shards(p | Lists(messages, Message) | Sharder(8)))
-    assert sorted(run["s2"]) == sorted(messages)
+    assert sorted(run_pattern(Sharder(8), Lists(messages, Message))[2]) == sorted(messages)
 
 
 def test_an_element_without_a_usable_key_becomes_a_dead_letter() -> None:
-    sharder = Sharder(2, key="user")
     people = [{"user": "ann"}, {"user": None}, {"name": "bob"}]
-    run = Run(
-        lambda: pipeline_in_process(),
-        lambda p, dead: shards(p | Lists(people, dict) | sharder.with_error_handler(dead)),
-    )
-    assert run["s0"] + run["s1"] == [{"user": "ann"}]
+    run = run_pattern(Sharder(2, key="user"), Lists(people, dict))
+    assert run[0] + run[1] == [{"user": "ann"}]
     assert sorted(letter.error_type for letter in run.dead) == ["KeyError", "TypeError"]
     assert any("a shard key is bytes, text or a whole number, not None" in letter.error_message for letter in run.dead)
 
@@ -87,7 +83,7 @@ def test_explain_names_hash_and_shard() -> None:
     )
 
 
-def test_skew_of_nothing_says_so() -> None:
+def test_skew_without_keys_reports_that() -> None:
     assert Sharder(2).skew([]) == "no keys"
 
 
@@ -96,29 +92,17 @@ def test_skew_of_nothing_says_so() -> None:
     [
         (lambda: Sharder(0), "a whole number from 1, not 0"),
         (lambda: Sharder("4"), "a whole number from 1, not '4'"),
-        (lambda: Sharder(2).with_rendezvous([1]), r"takes 2 weights above 0, one per shard, not \(1,\)"),
+        (lambda: Sharder(2).with_rendezvous([1]), r"needs 2 weights above 0, one per shard, not \(1,\)"),
         (lambda: Sharder(2).with_rendezvous([1, 0]), r"weights above 0"),
-        (lambda: Sharder(2).without(2), r"numbers of shards, 0 to 1, not \(2,\)"),
-        (lambda: Sharder(2).without(0).without(1), "leaves none of the 2 shards"),
+        (lambda: Sharder(2).without(2), r"without\(...\) needs numbers of shards, 0 to 1, not \(2,\)"),
+        (lambda: Sharder(2).without(0).without(1), "excludes all 2 shards; leave at least one"),
     ],
 )
-def test_wrong_use_is_refused_at_construction(make: Any, sentence: str) -> None:
+def test_wrong_use_raises_value_error_at_construction(make: Any, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         make()
 
 
-def test_a_key_that_is_no_function_and_no_column_is_refused() -> None:
-    with pytest.raises(TypeError, match=r"a function of one element or the name of a column, not 3"):
+def test_a_key_that_is_neither_a_function_nor_a_column_raises_type_error() -> None:
+    with pytest.raises(TypeError, match=r"must be a function of one element or a column's name, not 3"):
         Sharder(2, key=3)  # type: ignore[arg-type]
-
-
-def pipeline_in_process() -> Any:
-    """On FnApiRunner."""
-    import apache_beam as beam
-
-    return beam.Pipeline("FnApiRunner")
-
-
-def shards(outputs: Any) -> dict[str, Any]:
-    """Shards by name."""
-    return {f"s{i}": shard for i, shard in enumerate(outputs)}

@@ -1,4 +1,4 @@
-"""Sum: exact whatever the order, the batches, the partial sums and the form the elements come in."""
+"""Sum: exact for any order, batches, partial sums and form of the elements."""
 
 import random
 from collections import defaultdict
@@ -19,10 +19,11 @@ from apache_beam.typehints import Tuple
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from beam_patterns.testing import run_pattern
 from beam_patterns.transforms import ElementError, Sum
 from beam_patterns.transforms.combine.sums import Add, Number, SumCollector
 from beam_patterns.transforms.queues import Message
-from tests.running import Lists, Run, Tables
+from tests.running import Lists, Tables
 
 
 class Sale(NamedTuple):
@@ -52,13 +53,8 @@ def forms(sales: Sequence[Sale]) -> list[beam.PTransform]:
 
 @pytest.mark.parametrize("form", range(3))
 def test_every_form_gives_the_same_sums_and_counts(pipeline: Any, form: int) -> None:
-    run = Run(
-        pipeline,
-        lambda p, dead: {
-            "totals": p | forms(SALES)[form] | Sum(value=("cents", "weight", 1), key=("region", "day")),
-        },
-    )
-    assert sorted(run["totals"]) == [
+    run = run_pattern(Sum(value=("cents", "weight", 1), key=("region", "day")), forms(SALES)[form], pipeline)
+    assert sorted(run["out"]) == [
         (("north", 1), (3030, 2.0, 2)),
         (("north", 2), (-1, 2.0, 1)),
         (("south", 1), (500, 0, 1)),
@@ -85,11 +81,8 @@ def test_a_column_may_be_named_computed_or_picked_by_a_function(form: int, sum_:
 
 @pytest.mark.parametrize("form", range(3))
 def test_null_adds_nothing_and_is_counted_as_dropped(form: int) -> None:
-    run = Run(
-        lambda: beam.Pipeline("FnApiRunner"),
-        lambda p, dead: {"totals": p | forms(SALES)[form] | Sum(value="weight", key="region")},
-    )
-    assert run["totals"] == [("north", 4.0)]
+    run = run_pattern(Sum(value="weight", key="region"), forms(SALES)[form])
+    assert run["out"] == [("north", 4.0)]
     assert [run.counters["Sum", name] for name in ("in", "out", "dropped")] == [4, 3, 1]
 
 
@@ -180,15 +173,10 @@ def test_partial_sums_of_any_split_merge_to_the_same(pairs: list[tuple[str, int]
         assert_that(parts | Sum(), equal_to(list(expected.items())))
 
 
-def test_a_value_that_is_no_number_is_a_dead_letter_and_costs_only_itself(pipeline: Any) -> None:
-    run = Run(
-        pipeline,
-        lambda p, dead: {
-            "totals": p | Lists([("a", 1), ("a", "two"), ("a", 3)], Tuple[str, Any]) | Sum().with_error_handler(dead)
-        },
-    )
-    assert run["totals"] == [("a", 4)]
-    assert [letter.error_message for letter in run.dead] == ["the value 'two' is no number"]
+def test_a_value_that_is_not_a_number_is_a_dead_letter_and_costs_only_itself(pipeline: Any) -> None:
+    run = run_pattern(Sum(), Lists([("a", 1), ("a", "two"), ("a", 3)], Tuple[str, Any]), pipeline)
+    assert run["out"] == [("a", 4)]
+    assert [letter.error_message for letter in run.dead] == ["the value 'two' is not a number"]
     assert [run.counters["Sum", name] for name in ("in", "out", "dropped", "dead")] == [3, 2, 0, 1]
 
 
@@ -196,19 +184,14 @@ def test_a_key_function_that_raises_on_a_row_of_a_table_costs_only_that_row() ->
     def inverse(sale: Sale) -> float:
         return 1 / (sale.day - 2)
 
-    run = Run(
-        lambda: beam.Pipeline("FnApiRunner"),
-        lambda p, dead: {
-            "totals": p | Tables(SALES, Sale, SCHEMA) | Sum(value="cents", key=inverse).with_error_handler(dead)
-        },
-    )
-    assert run["totals"] == [(-1.0, 3530)]
+    run = run_pattern(Sum(value="cents", key=inverse), Tables(SALES, Sale, SCHEMA))
+    assert run["out"] == [(-1.0, 3530)]
     assert [letter.error_type for letter in run.dead] == ["ZeroDivisionError"]
 
 
-def test_without_a_handler_the_run_fails_in_a_sentence() -> None:
-    said = r"Sum.*key or value raised TypeError: the value 'x' is no number, on \('a'"
-    with pytest.raises(ElementError, match=said), beam.Pipeline("FnApiRunner") as p:
+def test_without_a_handler_the_run_fails_with_a_sentence() -> None:
+    sentence = r"Sum.*key or value raised TypeError: the value 'x' is not a number, on \('a'"
+    with pytest.raises(ElementError, match=sentence), beam.Pipeline("FnApiRunner") as p:
         _ = p | beam.Create([("a", "x")], reshuffle=False) | Sum()
 
 
@@ -247,17 +230,16 @@ def test_windows_fire_with_their_own_sums_and_late_values_count_where_lateness_i
         allowed_lateness=30,
     )
 
-    def flow(p: beam.Pipeline, dead: Any) -> dict[str, beam.PCollection]:
-        values = p | stream
+    def flow(values: Any, dead: Any) -> dict[str, Any]:
         strict = values | "Strict" >> beam.WindowInto(FixedWindows(10)) | "In time" >> sum_
         return {"strict": strict, "lenient": values | "Lenient" >> lenient | "Late too" >> sum_}
 
-    run = Run(streaming, flow)
+    run = run_pattern(flow, stream, streaming)
     assert sorted(run["strict"]) == [("a", 1), ("a", 2)]
     assert set(run["lenient"]) == {("a", 1), ("a", 101), ("a", 2)}  # A runner may fire again without anything new.
 
 
-def test_an_unbounded_input_in_the_global_window_is_refused() -> None:
+def test_an_unbounded_input_in_the_global_window_raises_value_error() -> None:
     p = beam.Pipeline("FnApiRunner")
     with pytest.raises(
         ValueError, match=r"Sum: the input .* is unbounded .* put `beam.WindowInto\(FixedWindows\(60\)\)`"
@@ -266,15 +248,15 @@ def test_an_unbounded_input_in_the_global_window_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "sentence"),
     [
         (lambda: Sum(value="n"), r"Sum\(value='n', key=None\) needs both"),
-        (lambda: Sum(value=True, key="k"), r"Sum\(value=...\) takes a column's name, .* not True"),
+        (lambda: Sum(value=True, key="k"), r"Sum\(value=...\) accepts a column's name, .* not True"),
         (lambda: Sum(value=(), key="k"), r"Sum\(value=...\) is empty"),
-        (lambda: Sum().with_fanout(0), r"with_fanout takes a number of at least 1, .* not 0"),
+        (lambda: Sum().with_fanout(0), r"with_fanout needs a number of at least 1, .* not 0"),
         (lambda: beam.Pipeline() | Tables(SALES, Sale, SCHEMA) | Sum(value=1, key="town"), "no column 'town'"),
     ],
 )
-def test_wrong_use_fails_at_construction(wrong: Any, said: str) -> None:
-    with pytest.raises((ValueError, TypeError), match=said):
+def test_wrong_use_raises_at_construction(wrong: Any, sentence: str) -> None:
+    with pytest.raises((ValueError, TypeError), match=sentence):
         wrong()

@@ -1,7 +1,7 @@
-"""Batches across stage boundaries: a batch becomes one element before the boundary and a batch again after it.
+"""The batch codec: a batch becomes one element before a stage boundary and a batch again after it.
 
-A runner that materialises a PCollection (Flatten, Reshuffle) takes batches apart and runs a coder on each element; for
-a million messages that costs more than everything else together.
+A runner that materialises a PCollection (Flatten, Reshuffle) splits batches and runs a coder on each element; for a
+million messages that takes longer than all other work.
 """
 
 from collections.abc import Iterator
@@ -9,15 +9,13 @@ from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
-from apache_beam.coders import Coder, FastPrimitivesCoder, registry
 from apache_beam.pvalue import PCollection
 from apache_beam.typehints import List
 
-from .batches import batch_type_of
+from .batches import BatchStep, batch_type_of
+from .coders import RecordCoder, StableCoder
 from .message import Message
 from .metrics import step_counters
-
-__all__ = ["Pack", "PackedMessages", "Unpack"]
 
 
 class PackedMessages(list[Message]):
@@ -28,24 +26,18 @@ class PackedTable:
     """An Arrow table as one element."""
 
 
-class _MessagesCoder(Coder):
-    """Column by column, in plain values: several times faster than message by message, and nothing is unpickled."""
+class _MessagesCoder(RecordCoder):
+    """Encodes plain values column by column: several times faster than message by message, and unpickles nothing."""
 
     def encode(self, value: Any) -> bytes:
-        return _plain().encode(tuple(zip(*value, strict=True)))
+        return self._fields.encode(tuple(zip(*value, strict=True)))
 
     def decode(self, encoded: bytes) -> PackedMessages:
-        return PackedMessages(map(Message._make, zip(*_plain().decode(encoded), strict=True)))
-
-    def is_deterministic(self) -> bool:
-        return True
-
-    def to_type_hint(self) -> type:
-        return PackedMessages
+        return PackedMessages(map(Message._make, zip(*self._fields.decode(encoded), strict=True)))
 
 
-class _TableCoder(Coder):
-    """Arrow's own stream format."""
+class _TableCoder(StableCoder):
+    """Encodes in Arrow's stream format."""
 
     def encode(self, value: pa.Table) -> bytes:
         sink = pa.BufferOutputStream()
@@ -56,59 +48,42 @@ class _TableCoder(Coder):
     def decode(self, encoded: bytes) -> pa.Table:
         return pa.ipc.open_stream(encoded).read_all()
 
-    def is_deterministic(self) -> bool:
-        return True
 
-    def to_type_hint(self) -> type:
-        return PackedTable
-
-
-registry.register_coder(PackedMessages, _MessagesCoder)
-registry.register_coder(PackedTable, _TableCoder)
-
-
-def _plain() -> Any:
-    return FastPrimitivesCoder().get_impl()
+_MessagesCoder.register(PackedMessages)
+_TableCoder.register(PackedTable)
 
 
 class Pack(beam.PTransform):
-    """Each batch becomes one element, in its batch's window; counted as in and out of the pattern that packs."""
+    """Makes each batch one element, in the batch's window, and counts elements as in and out of the pattern."""
 
     def __init__(self, pattern: str) -> None:
         super().__init__()
         self._pattern = pattern
 
     def expand(self, elements: PCollection) -> PCollection:
-        """The packed batches."""
         batch_type = batch_type_of(elements) or List[elements.element_type]
         packed = elements | "Pack" >> beam.ParDo(_Pack(batch_type, self._pattern))
-        packed.element_type = _packed_type(batch_type, elements.element_type)
+        lists = PackedMessages if elements.element_type is Message else List[elements.element_type]
+        packed.element_type = PackedTable if batch_type is pa.Table else lists
         return packed
 
 
 class Unpack(beam.PTransform):
-    """Each packed batch becomes a batch again."""
+    """Makes each packed batch a batch again."""
 
     def __init__(self, element_type: Any, batch_type: Any) -> None:
         super().__init__()
         self._element_type, self._batch_type = element_type, batch_type
 
     def expand(self, packed: PCollection) -> PCollection:
-        """The elements, in batches."""
         elements = packed | "Unpack" >> beam.ParDo(_Unpack(self._element_type, self._batch_type))
         elements.element_type = self._element_type
         return elements
 
 
-def _packed_type(batch_type: Any, element_type: Any) -> Any:
-    if batch_type is pa.Table:
-        return PackedTable
-    return PackedMessages if element_type is Message else List[element_type]
-
-
-class _Pack(beam.DoFn):
+class _Pack(BatchStep):
     def __init__(self, batch_type: Any, pattern: str) -> None:
-        self._batch_type, self._pattern = batch_type, pattern
+        self._input_batches, self._pattern = batch_type, pattern
 
     def start_bundle(self) -> None:
         self._counters = step_counters(self._pattern, ("in", "out"))
@@ -119,20 +94,11 @@ class _Pack(beam.DoFn):
             counter.inc(len(batch))
         yield batch
 
-    def get_input_batch_type(self, unused_input_type: Any) -> Any:
-        return self._batch_type
 
-
-class _Unpack(beam.DoFn):
+class _Unpack(BatchStep):
     def __init__(self, element_type: Any, batch_type: Any) -> None:
-        self._element_type, self._batch_type = element_type, batch_type
+        self._output_type, self._output_batches = element_type, batch_type
 
     @beam.DoFn.yields_batches
     def process(self, packed: Any) -> Iterator[Any]:
-        yield packed if self._batch_type is pa.Table else list(packed)
-
-    def infer_output_type(self, unused_input_type: Any) -> Any:
-        return self._element_type
-
-    def get_output_batch_type(self, unused_input_type: Any) -> Any:
-        return self._batch_type
+        yield packed if self._output_batches is pa.Table else list(packed)

@@ -1,4 +1,4 @@
-"""Beam's batches as the patterns need them: in which form a PCollection arrives, and side batches."""
+"""Beam's batches as the patterns need them: the form of a PCollection, and batches for side outputs."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,9 +8,7 @@ import pyarrow as pa
 from apache_beam.pvalue import PCollection
 from apache_beam.typehints.batch import BatchConverter
 
-__all__ = ["SideBatch", "ViewedBatch", "allow_side_batches", "batch_type_of", "rows_of"]
-
-#: Elements of a batch that are measured for the runner's byte counts.
+#: Number of elements of a batch that are measured for the runner's byte counts.
 _SAMPLE = 10
 
 
@@ -19,15 +17,32 @@ class SideBatch(list[Any]):
 
 
 class ViewedBatch(list[Any]):
-    """A batch with its elements' views, so that the next pattern with the same view does not make them again."""
+    """A batch with its elements' views, which the next pattern uses if it has the same view."""
 
     def __init__(self, view: Any) -> None:
         super().__init__()
         self.view, self.views = view, list[Any]()
 
 
+class BatchStep(beam.DoFn):
+    """A DoFn that declares types instead of Beam's: of the input's batches, the output, and the output's batches."""
+
+    _input_batches: Any = None
+    _output_type: Any = None
+    _output_batches: Any = None
+
+    def get_input_batch_type(self, input_type: Any) -> Any:
+        return self._input_batches or super().get_input_batch_type(input_type)
+
+    def infer_output_type(self, input_type: Any) -> Any:
+        return self._output_type or super().infer_output_type(input_type)
+
+    def get_output_batch_type(self, input_type: Any) -> Any:
+        return self._output_batches or super().get_output_batch_type(input_type)
+
+
 def batch_type_of(elements: PCollection) -> Any:
-    """The batches in which a PCollection arrives, List[T] or pa.Table; None if its producer yields single elements."""
+    """Type of a PCollection's batches, List[T] or pa.Table; None if its producer yields single elements."""
     transform = elements.producer.transform if elements.producer else None
     converter = getattr(getattr(transform, "fn", None), "output_batch_converter", None)
     return converter.batch_type if converter else None
@@ -44,7 +59,7 @@ def rows_of(table: pa.Table, element_type: Any) -> list[Any]:
 def allow_side_batches(step: beam.ParDo) -> None:
     """Lets an applied ParDo that yields batches yield `SideBatch`es too.
 
-    Beam has one batch converter for all outputs of a DoFn, and would measure and take apart everything with it.
+    Beam has one batch converter for all outputs of a DoFn, with which it would measure and unpack side batches too.
     """
     converter = getattr(step.fn, "output_batch_converter", None)
     if converter is not None:
@@ -52,14 +67,14 @@ def allow_side_batches(step: beam.ParDo) -> None:
 
 
 class _WithSideBatches(BatchConverter):
-    """Equal to the converter that it wraps, so consumers still take the batches as they are."""
+    """Equal to the converter that it wraps, so consumers still accept the batches as they are."""
 
     def __init__(self, inner: BatchConverter) -> None:
         super().__init__(inner.batch_type, inner.element_type)
         self._inner = inner
 
     def __reduce__(self) -> Any:
-        # In another process an Arrow converter makes its element type again from its schema, and so must this one.
+        # In another process, Arrow's converter builds its element type from its schema; so must this one.
         return _WithSideBatches, (self._inner,)
 
     def produce_batch(self, elements: Any) -> Any:

@@ -6,32 +6,16 @@ from typing import NamedTuple
 from .dead_letter import DeadLetter
 from .errors import BreakerError
 
-__all__ = ["Breaker", "Failures"]
-
 
 class Breaker(NamedTuple):
-    """When to stop: this share of the last `of_last` items failed with one fingerprint."""
+    """The limit at which a run stops: this share of the last `of_last` items failed with one fingerprint."""
 
     share: float
     of_last: int
 
-    @staticmethod
-    def of(share: float, of_last: int) -> "Breaker":
-        """A checked breaker. Raises ValueError for values out of range."""
-        if not 0 < share <= 1:
-            raise ValueError(f"with_breaker(share={share!r}) takes a share above 0 and at most 1, such as 0.5")
-        if not isinstance(of_last, int) or of_last < 1:
-            raise ValueError(f"with_breaker(of_last={of_last!r}) takes a number of items, 1 or more")
-        return Breaker(share, of_last)
-
-    @property
-    def limit(self) -> float:
-        """Number of failures of one kind at which the run stops."""
-        return self.share * self.of_last
-
 
 class Failures:
-    """The failures among a step's last items, as one worker sees them. Items that succeed cost nothing.
+    """The failures among the last items of a step on one worker. Items that succeed cost nothing.
 
     >>> failures = Failures(Breaker(0.5, of_last=4), step="Parse")
     >>> letter = DeadLetter.of(b"x", ValueError("not a number"), step="Parse")
@@ -53,23 +37,19 @@ class Failures:
         self._items += items
 
     def note(self, letter: DeadLetter, at: int) -> None:
-        """Notes the failure of item number `at`, counted from 0 at the last call of `passed`.
+        """Records the failure of item number `at`, counted from 0 at the last call of `passed`.
 
-        Raises BreakerError if that is one failure too many.
+        Raises BreakerError if there are too many failures now.
         """
-        here = self._items + at
+        here, (share, of_last) = self._items + at, self._breaker
         self._recent.append((here, letter.fingerprint))
         self._kinds[letter.fingerprint] += 1
-        while self._recent[0][0] <= here - self._breaker.of_last:
+        while self._recent[0][0] <= here - of_last:
             self._kinds[self._recent.popleft()[1]] -= 1
-        if self._kinds[letter.fingerprint] >= self._breaker.limit:
-            raise BreakerError(self._sentence(letter))
-
-    def _sentence(self, letter: DeadLetter) -> str:
-        share, of_last = self._breaker
-        message = letter.error_message.partition("\n")[0]
-        return (
-            f"{self._step}: {self._kinds[letter.fingerprint]:,} of the last {of_last:,} items failed the same way, "
-            f"with {letter.error_type}: {message}. The run was stopped; what was written stays, what was not committed "
-            f"is read again. Fix the cause, or raise with_breaker(share={share}, of_last={of_last})."
-        )
+        failures, message = self._kinds[letter.fingerprint], letter.error_message.partition("\n")[0]
+        if failures >= share * of_last:
+            raise BreakerError(
+                f"{self._step}: {failures:,} of the last {of_last:,} items failed the same way, with "
+                f"{letter.error_type}: {message}. The run was stopped; what was written stays, what was not committed "
+                f"is read again. Fix the cause, or raise with_breaker(share={share}, of_last={of_last})."
+            )

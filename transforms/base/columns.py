@@ -1,24 +1,38 @@
-"""What a user selects of an element, as a key or a value: columns, pyarrow expressions, functions, constants."""
+"""What users give to select by: predicates, and selectors of keys and values; both by columns where possible."""
 
 import datetime
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple, Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from apache_beam.coders import Coder, registry
 from apache_beam.typehints import Any as AnyType
 from apache_beam.typehints import Optional, Tuple
 from apache_beam.typehints.row_type import RowTypeConstraint
 from pyarrow import acero
 
+from .coders import StableCoder
 from .hints import return_type
+from .pattern import T
 
-__all__ = ["Selector", "evaluate"]
+#: Arrow's type for each type of a row's field.
+ARROW_TYPES = {int: pa.int64(), float: pa.float64(), str: pa.string(), bool: pa.bool_(), bytes: pa.binary()}
+_PYTHON = {arrow: python for python, arrow in ARROW_TYPES.items()} | {pa.date32(): datetime.date}
 
-_ARROW = {int: pa.int64(), float: pa.float64(), str: pa.string(), bool: pa.bool_(), bytes: pa.binary()}
-_PYTHON = {arrow: python for python, arrow in _ARROW.items()} | {pa.date32(): datetime.date}
+
+class ColumnExpression(Protocol):
+    """A `pyarrow.compute.Expression`, for type checkers: pyarrow has no type information."""
+
+    def is_valid(self) -> Any: ...
+    def isin(self, values: Any) -> Any: ...
+
+
+#: A function of one element whose result is true or false, or a boolean expression over columns.
+Predicate = Callable[[T], object] | ColumnExpression
+#: One part or several: the names of columns, expressions, functions of one element, numbers.
+Selection = str | ColumnExpression | Callable[[Any], Any] | int | Decimal | Sequence[Any]
 
 
 class Selector:
@@ -28,133 +42,140 @@ class Selector:
     ('north', 1, 1)
     """
 
-    def __init__(self, given: Any, where: str) -> None:
+    def __init__(self, given: Selection, argument: str) -> None:
         self.single = not isinstance(given, tuple | list)
-        self._parts = [_part(part, where) for part in ([given] if self.single else given)]
+        self._parts = [_part(part, argument) for part in ([given] if self.single else given)]  # type: ignore[union-attr]
         if not self._parts:
-            raise ValueError(f"{where} is empty; name at least one column, or give a function of one element")
+            raise ValueError(f"{argument} is empty; name at least one column, or give a function of one element")
 
     def __call__(self, element: Any) -> Any:
-        """What is selected of one element. May raise."""
+        """The value for one element. May raise."""
         if self.single:
-            return self._parts[0](element)
-        return tuple([part(element) for part in self._parts])
+            return self._parts[0].value(element)
+        return tuple([part.value(element) for part in self._parts])
 
     def columns(self, table: pa.Table) -> list[pa.ChunkedArray] | None:
-        """What is selected of each row, a column per part; None if a function needs rows. May raise."""
-        if any(isinstance(part, _Function) for part in self._parts):
+        """The values for all rows, a column per part; None if a function needs rows. May raise."""
+        if any(part.expression is None for part in self._parts):
             return None
-        if all(isinstance(part, _Column) for part in self._parts):
-            return [table[part.name] for part in self._parts]
-        return evaluate(table, [part.expression for part in self._parts]).columns
+        if all(part.column for part in self._parts):
+            return [table[part.column] for part in self._parts]
+        return _evaluated(table, [part.expression for part in self._parts])
 
     def type_of(self, element_type: Any) -> Any:
-        """The type of what is selected, as far as it is known before the run."""
+        """The type of the values, as far as it is known before the run."""
         types = [part.type_of(element_type) for part in self._parts]
         return types[0] if self.single else Tuple[tuple(types)]
 
-    def __str__(self) -> str:
-        return ", ".join(map(str, self._parts))
+
+def checked_predicate(given: Any, argument: str) -> Callable[[Any], Any]:
+    """A callable for a user's predicate; for an expression, a ColumnPredicate. Raises TypeError for anything else."""
+    if isinstance(given, pc.Expression):
+        return ColumnPredicate(given)
+    if callable(given):
+        return given
+    raise TypeError(
+        f"{argument} must be a function of one element or a pyarrow.compute.Expression, not {given!r}; "
+        "write for instance `lambda order: order.shipped` or `pc.field('shipped')`"
+    )
 
 
-def evaluate(table: pa.Table, expressions: list[pc.Expression]) -> pa.Table:
-    """The expressions' values for each row, in columns named 0, 1, 2..."""
-    scan = acero.Declaration("table_source", acero.TableSourceNodeOptions(table))
-    names = [str(i) for i in range(len(expressions))]
-    project = acero.Declaration("project", acero.ProjectNodeOptions(expressions, names))
-    return acero.Declaration.from_sequence([scan, project]).to_table(use_threads=False)
+class RowExpression:
+    """A pyarrow expression that is a function of one row: a NamedTuple, beam.Row or dict."""
 
-
-class _Column:
-    def __init__(self, name: str) -> None:
-        self.name, self.expression = name, pc.field(name)
-
-    def __call__(self, element: Any) -> Any:
-        return element[self.name] if isinstance(element, dict) else getattr(element, self.name)
-
-    def type_of(self, element_type: Any) -> Any:
-        row = RowTypeConstraint.from_user_type(element_type)
-        fields = dict((row or element_type)._fields) if row or isinstance(element_type, RowTypeConstraint) else {}
-        if fields and self.name not in fields:
-            raise ValueError(f"the rows have no column {self.name!r}; they have {', '.join(fields)}")
-        return fields.get(self.name, AnyType)
-
-    def __str__(self) -> str:
-        return f"the column {self.name}"
-
-
-class _Expression:
     def __init__(self, expression: pc.Expression) -> None:
         self.expression = expression
 
     def __call__(self, element: Any) -> Any:
         row = element if isinstance(element, dict) else element._asdict()
-        return evaluate(pa.Table.from_pylist([row]), [self.expression])[0][0].as_py()
+        return self.column(pa.Table.from_pylist([row]))[0].as_py()
+
+    def column(self, table: pa.Table) -> pa.ChunkedArray:
+        """The expression's value for each row."""
+        return _evaluated(table, [self.expression])[0]
 
     def type_of(self, element_type: Any) -> Any:
+        """The type of the value, as far as it is known before the run."""
         row = RowTypeConstraint.from_user_type(element_type)
         if row is None:
             return AnyType
-        schema = pa.schema([(name, _ARROW.get(_required(kind), pa.null())) for name, kind in row._fields])
-        found = evaluate(schema.empty_table(), [self.expression]).schema.field(0).type
+        schema = pa.schema([(name, ARROW_TYPES.get(without_none(kind), pa.null())) for name, kind in row._fields])
+        found = self.column(schema.empty_table()).type
         return Optional[_PYTHON[found]] if found in _PYTHON else AnyType
 
-    def __str__(self) -> str:
-        return f"the expression {self.expression}"
 
+class ColumnPredicate(RowExpression):
+    """A boolean pyarrow expression. Null counts as false, as in SQL's WHERE."""
 
-class _Function:
-    def __init__(self, function: Callable[[Any], Any]) -> None:
-        self._function = function
+    def __call__(self, element: Any) -> bool:
+        return bool(super().__call__(element))
 
-    def __call__(self, element: Any) -> Any:
-        return self._function(element)
-
-    def type_of(self, element_type: Any) -> Any:
-        return return_type(self._function, element_type)
-
-    def __str__(self) -> str:
-        return f"the function {getattr(self._function, '__name__', self._function)}"
-
-
-class _Constant:
-    def __init__(self, number: Any) -> None:
-        self._number, self.expression = number, pc.scalar(number)
-
-    def __call__(self, element: Any) -> Any:
-        return self._number
-
-    def type_of(self, element_type: Any) -> Any:
-        return type(self._number)
+    def column(self, table: pa.Table) -> pa.ChunkedArray:
+        """True for each row for which the expression holds."""
+        column = super().column(table)
+        if column.type != pa.bool_():
+            raise TypeError(
+                f"the expression {self.expression} is of type {column.type}, not boolean; compare it with something"
+            )
+        return pc.fill_null(column, False)
 
     def __str__(self) -> str:
-        return str(self._number)
+        return str(self.expression)
 
 
-def _part(given: Any, where: str) -> Any:
+class _Part(NamedTuple):
+    """A part's value of an element and its type; its expression, unless it needs rows; its name, if it is a column."""
+
+    value: Callable[[Any], Any]
+    type_of: Callable[[Any], Any]
+    expression: pc.Expression | None = None
+    column: str = ""
+
+
+def _part(given: Any, argument: str) -> _Part:
     if isinstance(given, str):
-        return _Column(given)
+        return _Part(partial(_field, given), partial(_field_type, given), pc.field(given), given)
     if isinstance(given, pc.Expression):
-        return _Expression(given)
+        expression = RowExpression(given)
+        return _Part(expression, expression.type_of, given)
     if callable(given):
-        return _Function(given)
+        return _Part(given, partial(return_type, given))
     if isinstance(given, int | Decimal) and not isinstance(given, bool):
-        return _Constant(given)
+        return _Part(lambda element: given, lambda element_type: type(given), pc.scalar(given))
     raise TypeError(
-        f"{where} takes a column's name, a pyarrow expression, a function of one element, a number, "
+        f"{argument} accepts a column's name, a pyarrow expression, a function of one element, a number, "
         f"or a tuple of these, not {given!r}"
     )
 
 
-def _required(kind: Any) -> Any:
-    """T of Optional[T]."""
-    choices = [choice for choice in getattr(kind, "__args__", ()) or getattr(kind, "union_types", ())]
+def _field(name: str, element: Any) -> Any:
+    return element[name] if isinstance(element, dict) else getattr(element, name)
+
+
+def _field_type(name: str, element_type: Any) -> Any:
+    row = RowTypeConstraint.from_user_type(element_type)
+    fields = dict((row or element_type)._fields) if row or isinstance(element_type, RowTypeConstraint) else {}
+    if fields and name not in fields:
+        raise ValueError(f"the rows have no column {name!r}; they have {', '.join(fields)}")
+    return fields.get(name, AnyType)
+
+
+def _evaluated(table: pa.Table, expressions: list[pc.Expression]) -> list[pa.ChunkedArray]:
+    scan = acero.Declaration("table_source", acero.TableSourceNodeOptions(table))
+    names = [str(i) for i in range(len(expressions))]
+    project = acero.Declaration("project", acero.ProjectNodeOptions(expressions, names))
+    return acero.Declaration.from_sequence([scan, project]).to_table(use_threads=False).columns
+
+
+def without_none(kind: Any) -> Any:
+    """T for Optional[T]."""
+    choices = getattr(kind, "__args__", ()) or getattr(kind, "union_types", ())
     kept = [choice for choice in choices if choice is not type(None)]
     return kept[0] if len(kept) == 1 else kind
 
 
-class DateCoder(Coder):
-    """Always the same bytes for a date, unlike Beam's pickling fallback, so that a date can be a key."""
+class DateCoder(StableCoder):
+    """Encodes a date, which can't be a key with Beam's own coder: that pickles it."""
 
     def encode(self, value: datetime.date) -> bytes:
         return value.toordinal().to_bytes(4, "big")
@@ -162,11 +183,5 @@ class DateCoder(Coder):
     def decode(self, encoded: bytes) -> datetime.date:
         return datetime.date.fromordinal(int.from_bytes(encoded, "big"))
 
-    def is_deterministic(self) -> bool:
-        return True
 
-    def to_type_hint(self) -> type:
-        return datetime.date
-
-
-registry.register_coder(datetime.date, DateCoder)
+DateCoder.register(datetime.date)

@@ -1,8 +1,6 @@
-"""Errors made for people: one sentence that names what is wrong, with which value, and the fix."""
+"""Errors for users: one sentence that names what is wrong, with which value, and the fix."""
 
 from typing import Any
-
-__all__ = ["BreakerError", "ElementError", "QueueError", "UnreadableError"]
 
 
 class ElementError(RuntimeError):
@@ -10,7 +8,7 @@ class ElementError(RuntimeError):
 
 
 class BreakerError(RuntimeError):
-    """Most items fail the same way: the fault is not in the items, so the run was stopped."""
+    """Most items failed the same way: the items are not at fault, so the run was stopped."""
 
 
 class QueueError(Exception):
@@ -20,10 +18,7 @@ class QueueError(Exception):
 class UnreadableError(QueueError):
     """A part of a queue does not hold messages, such as a truncated file.
 
-    Args:
-        sentence: what is wrong and where.
-        payload: the part's bytes, for the dead letter.
-        offset: where the part begins, if that is not where the split begins.
+    The dead letter gets the part's bytes as its payload, and the part's offset if it differs from that of the split.
     """
 
     def __init__(self, sentence: str, payload: bytes = b"", offset: int | None = None) -> None:

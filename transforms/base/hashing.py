@@ -8,8 +8,6 @@ import numpy as np
 
 from .message import Message
 
-__all__ = ["Placement", "kafka_partitions", "key_bytes", "murmur2", "rendezvous"]
-
 _M = 0x5BD1E995
 _MASK = 0xFFFFFFFF
 
@@ -39,7 +37,7 @@ def murmur2(data: bytes) -> int:
     >>> murmur2(b"21") - 2**32
     -973932308
 
-    Source: org.apache.kafka.common.utils.Utils.murmur2, whose published test vector the example is.
+    Source: org.apache.kafka.common.utils.Utils.murmur2; the example is its published test vector.
     """
     length = len(data)
     h = 0x9747B28C ^ length
@@ -55,12 +53,12 @@ def murmur2(data: bytes) -> int:
 
 
 def kafka_partitions(keys: Sequence[bytes], partitions: int) -> list[int]:
-    """Where Kafka's default partitioner puts each key; many keys at once, by columns.
+    """The partition of each key according to Kafka's default partitioner; many keys at once, by columns.
 
     >>> kafka_partitions([b"ann", b"bob"], 4) == [(murmur2(key) & 0x7FFFFFFF) % 4 for key in (b"ann", b"bob")]
     True
     """
-    if len(keys) < 32:  # Below, arrays cost more than they save.
+    if len(keys) < 32:  # For fewer keys, arrays cost more than they save.
         return [(murmur2(key) & 0x7FFFFFFF) % partitions for key in keys]
     hashes = np.empty(len(keys), np.uint32)
     lengths = np.fromiter(map(len, keys), np.int64, len(keys))
@@ -71,7 +69,7 @@ def kafka_partitions(keys: Sequence[bytes], partitions: int) -> list[int]:
 
 
 def _murmur2_columns(data: bytes, count: int, length: int) -> Any:
-    """Murmur2 of `count` keys of one length, laid end to end."""
+    """Murmur2 of `count` keys of the same length, concatenated."""
     m = np.uint32(_M)
     rows = np.frombuffer(data, np.uint8).reshape(count, length)
     h = np.full(count, 0x9747B28C ^ length, np.uint32)
@@ -89,8 +87,8 @@ def _murmur2_columns(data: bytes, count: int, length: int) -> Any:
     return h ^ (h >> np.uint32(15))
 
 
-def rendezvous(keys: Sequence[bytes], weights: Sequence[float], forbidden: frozenset[int] = frozenset()) -> list[int]:
-    """The shard with the highest score for each key: when shards come or go, only the keys of those move.
+def rendezvous(keys: Sequence[bytes], weights: Sequence[float], excluded: frozenset[int] = frozenset()) -> list[int]:
+    """The shard with the highest score for each key: when a shard is added or removed, only its keys move.
 
     A key's number is BLAKE2b with 64 bits; mixed with each shard's by splitmix64 it gives u in (0, 1), and a shard of
     weight w scores -w / ln(u), so that shards get keys in proportion to their weights.
@@ -104,31 +102,31 @@ def rendezvous(keys: Sequence[bytes], weights: Sequence[float], forbidden: froze
     numbers = np.frombuffer(digests, "<u8")
     scores = np.full((len(weights), len(keys)), -np.inf)
     for shard, weight in enumerate(weights):
-        if shard not in forbidden:
+        if shard not in excluded:
             seed = np.uint64((0x9E3779B97F4A7C15 * (shard + 1)) % 2**64)
             u = (_splitmix64(numbers ^ _splitmix64(seed)) >> np.uint64(11)) + 0.5
             scores[shard] = -weight / np.log(u / 2.0**53)
     return scores.argmax(axis=0).tolist()
 
 
-class Placement(NamedTuple):
-    """Which shard a key belongs to: Kafka's partition, or rendezvous by weights; sick shards get none."""
+class Partitioner(NamedTuple):
+    """Places keys on shards: by Kafka's hash, or by rendezvous hashing with weights. Excluded shards get no keys."""
 
     shards: int
     weights: tuple[float, ...] | None = None
-    sick: frozenset[int] = frozenset()
+    excluded: frozenset[int] = frozenset()
 
-    def of(self, keys: Sequence[bytes]) -> list[int]:
+    def shards_of(self, keys: Sequence[bytes]) -> list[int]:
         """The shard of each key."""
         if self.weights is not None:
-            return rendezvous(keys, self.weights, self.sick)
-        places = kafka_partitions(keys, self.shards)
-        homeless = [i for i, place in enumerate(places) if place in self.sick] if self.sick else []
-        if homeless:
-            elsewhere = rendezvous([keys[i] for i in homeless], (1.0,) * self.shards, self.sick)
-            for i, place in zip(homeless, elsewhere, strict=True):
-                places[i] = place
-        return places
+            return rendezvous(keys, self.weights, self.excluded)
+        placed = kafka_partitions(keys, self.shards)
+        moved = [i for i, shard in enumerate(placed) if shard in self.excluded] if self.excluded else []
+        if moved:
+            targets = rendezvous([keys[i] for i in moved], (1.0,) * self.shards, self.excluded)
+            for i, shard in zip(moved, targets, strict=True):
+                placed[i] = shard
+        return placed
 
 
 def _splitmix64(z: Any) -> Any:

@@ -1,4 +1,4 @@
-"""A result per element, in the form in which the elements come: what Map and every guarded conversion are made of."""
+"""A result per element, in the form of the elements: the basis of Map and of every guarded conversion."""
 
 from collections.abc import Callable, Iterator
 from time import perf_counter
@@ -10,45 +10,39 @@ from apache_beam.typehints import List
 
 from .batches import batch_type_of, rows_of
 from .guard import Guard, GuardedStep, OneByOne, apply_guarded, dead_outputs
-
-__all__ = ["map_elements"]
+from .pattern import Pattern, Stream
 
 
 def map_elements(
-    pattern: Any, elements: PCollection, function: Callable[[Any], Any], result_type: Any, guard: Guard, **labels: str
-) -> PCollection:
+    pattern: Pattern,
+    elements: PCollection,
+    function: Callable[[Any], Any],
+    result_type: Any,
+    guard: Guard,
+    **labels: str,
+) -> Stream[Any]:
     """The function's results: a list of results for each list or table of elements."""
     batch_type = batch_type_of(elements)
-    fn = OneByOne(guard, function)
+    fn: GuardedStep = OneByOne(guard, function)
     if batch_type is not None:
-        fn = _Batches(guard, function, (elements.element_type, batch_type), result_type)
+        fn = _MapBatches(guard, function, (elements.element_type, batch_type), result_type)
     return apply_guarded(pattern, elements, fn, {"results": result_type}, **labels)[0]
 
 
-class _Batches(GuardedStep):
-    """Calls a function of each element of a batch."""
+class _MapBatches(GuardedStep):
+    """Calls a function on each element of a batch."""
 
     def __init__(self, guard: Guard, function: Callable[[Any], Any], types: tuple[Any, Any], result_type: Any) -> None:
         super().__init__(guard)
-        self._function, self._result_type = function, result_type
-        self._element_type, self._batch_type = types
+        self._function = function
+        self._element_type, self._input_batches = types
+        self._output_type, self._output_batches = result_type, List[result_type]
 
     def process_batch(self, batch: Any) -> Iterator[Any]:
         began = perf_counter()
         elements = rows_of(batch, self._element_type) if isinstance(batch, pa.Table) else batch
         results, letters, _ = self._guard.results(map(self._function, elements), elements)
-        self._guard.count({"in": len(elements), "out": len(results), "dead": len(letters)})
-        self._guard.passed(len(elements))
-        self._guard.times.note(perf_counter() - began, len(elements))
+        self._guard.measure(len(elements), len(results), len(letters), began)
         if results:
             yield results
         yield from dead_outputs(letters)
-
-    def infer_output_type(self, unused_input_type: Any) -> Any:
-        return self._result_type
-
-    def get_input_batch_type(self, unused_input_type: Any) -> Any:
-        return self._batch_type
-
-    def get_output_batch_type(self, unused_input_type: Any) -> Any:
-        return List[self._result_type]

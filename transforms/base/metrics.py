@@ -1,8 +1,8 @@
-"""What a step measures: counters of items, how long items take, and how much of a source has been read.
+"""Measurements of a step: counters of items, how long items take, and how much of a source has been read.
 
-Make all of these in a DoFn's `start_bundle`. Beam books what a DoFn counts in `process_batch` on the step upstream,
-because it enters the step's state for `start_bundle`, `process` and `finish_bundle` only (seen in 2.77). A counter that
-was taken in `start_bundle` stays the step's own.
+Make all of these in a DoFn's `start_bundle`. Beam adds what a DoFn counts in `process_batch` to the step upstream,
+because it enters the step's state for `start_bundle`, `process` and `finish_bundle` only (seen in 2.77). A counter made
+in `start_bundle` remains the step's own.
 """
 
 import itertools
@@ -15,28 +15,30 @@ from apache_beam.metrics import Metrics
 from apache_beam.metrics.execution import MetricsEnvironment
 from apache_beam.metrics.metricbase import MetricName
 
-__all__ = ["PROGRESS", "READ", "TIMES", "TO_READ", "Progress", "Times", "quantile", "step_counters"]
-
 #: Namespace of the counters whose names are the numbers of time buckets.
 TIMES = "beam_patterns.times"
-#: Namespace and names of the counters that tell how much of a source has been read.
+#: Namespace and names of the counters of how much of a source has been read.
 PROGRESS, TO_READ, READ = "beam_patterns.progress", "to_read", "read"
-#: Buckets per power of two: a quantile is at most 5 % off.
+#: Buckets per power of two: the error of a quantile is at most 5 %.
 _RESOLUTION = 8
-#: Of single elements every 32nd is timed, since a clock costs as much as a small function.
+#: Every 32nd of single elements is timed, since reading the clock costs as much as a small function.
 _SAMPLE = 32
 
 
 def step_counters(pattern: str, names: Iterable[str]) -> list[Any]:
     """Counters in the namespace `pattern`, each with `inc(number)`. Call this in a DoFn's `start_bundle`."""
     container = MetricsEnvironment.current_container()
+    return [_counter(container, pattern, name) for name in names]
+
+
+def _counter(container: Any, namespace: str, name: str) -> Any:
     if container is None:  # Outside a pipeline, in a unit test of the DoFn.
-        return [Metrics.counter(pattern, name) for name in names]
-    return [container.get_counter(MetricName(pattern, name)) for name in names]
+        return Metrics.counter(namespace, name)
+    return container.get_counter(MetricName(namespace, name))
 
 
 class Times:
-    """How long a step's items take in one bundle: counted in buckets, which add up over workers as counters do."""
+    """How long a step's items take in one bundle. Counts them in buckets, which add up over workers as counters do."""
 
     def __init__(self) -> None:
         self._container = MetricsEnvironment.current_container()
@@ -49,11 +51,11 @@ class Times:
         bucket = math.ceil(math.log2(max(seconds / items, 1e-9)) * _RESOLUTION)
         cell = self._cells.get(bucket)
         if cell is None:
-            cell = self._cells[bucket] = self._cell(str(bucket))
+            cell = self._cells[bucket] = _counter(self._container, TIMES, str(bucket))
         cell.inc(items)
 
     def sampling(self, function: Callable[[Any], Any]) -> Callable[[], Callable[[Any], Any]]:
-        """Returns a callable that gives the function for the next element: as it is, or with a clock around it."""
+        """Returns a callable that returns the function for the next element, with or without a clock around it."""
 
         def timed(element: Any) -> Any:
             began = perf_counter()
@@ -62,11 +64,6 @@ class Times:
             return result
 
         return itertools.cycle((timed, *(_SAMPLE - 1) * (function,))).__next__
-
-    def _cell(self, name: str) -> Any:
-        if self._container is None:  # Outside a pipeline, in a unit test of the DoFn.
-            return Metrics.counter(TIMES, name)
-        return self._container.get_counter(MetricName(TIMES, name))
 
 
 def quantile(buckets: Mapping[int, int], share: float) -> float:

@@ -1,4 +1,4 @@
-"""The counters of a run, from what its runner reports."""
+"""The counters of a run, as its runner reports them."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -12,30 +12,30 @@ __all__ = ["Key", "counters_in", "counters_of", "decoded", "element_counts", "in
 
 _USER_COUNTER = "beam:metric:user:sum_int64:v1"
 _ELEMENT_COUNT = "beam:metric:element_count:v1"
-#: A counter: the label of the step, the namespace (the pattern's class), the name.
+#: A counter: label of the step, namespace (the pattern's class), name.
 Key = tuple[str, str, str]
 
 
 def counters_of(result: Any, pipeline: beam.Pipeline | None = None) -> Counter[Key]:
-    """All counters of a run; the final ones if the runner reports them."""
-    seen, final = _reported(result, pipeline)
-    return Counter({**seen, **final})
+    """All counters of a run, with their final values if the runner reports them."""
+    attempted, final = _reported(result, pipeline)
+    return Counter({**attempted, **final})
 
 
 def interim_of(result: Any, pipeline: beam.Pipeline | None = None) -> set[Key]:
-    """The counters without a final value, in a runner that reports final values of others.
+    """The counters without a final value, on a runner that reports final values of other counters.
 
-    Prism drops the last counters of some bundles; Flink reports only what it saw last, which is final.
+    Prism drops the last counters of some bundles. Flink reports only the values it saw last, which are final.
     """
-    seen, final = _reported(result, pipeline)
-    return seen.keys() - final.keys() if final else set()
+    attempted, final = _reported(result, pipeline)
+    return attempted.keys() - final.keys() if final else set()
 
 
 def _reported(result: Any, pipeline: beam.Pipeline | None) -> tuple[Counter[Key], Counter[Key]]:
     """The counters that the runner saw, and those that it calls final.
 
-    A job server is asked directly: `result.metrics()` repeats its first answer when the run has gone on, and of a step
-    in several stages (Flink puts what follows a Flatten into the stage of each input) it keeps one stage's.
+    A job server is asked directly: `result.metrics()` repeats its first answer while the run continues, and keeps one
+    stage's values of a step in several stages (Flink puts the steps after a Flatten into the stage of each input).
     """
     if isinstance(result, PipelineResult):
         steps = steps_of(result, pipeline)
@@ -59,7 +59,7 @@ def steps_of(result: Any, pipeline: beam.Pipeline | None) -> Mapping[str, Any]:
 
 
 def counters_in(names: Any, infos: Iterable[Any]) -> Counter[Key]:
-    """The users' counters among the metrics of a worker or a job server, with the labels of the steps."""
+    """The user counters among the metrics of a worker or a job server, with the labels of the steps."""
     counted: Counter[Key] = Counter()
     for info in infos:
         if info.urn == _USER_COUNTER:
@@ -75,11 +75,11 @@ def element_counts(infos: Iterable[Any]) -> dict[str, int]:
     for info in infos:
         if info.urn == _ELEMENT_COUNT:
             name = info.labels["PCOLLECTION"]
-            # A PCollection between two stages is reported by both.
+            # Both stages report a PCollection between them.
             counts[name] = max(decoded(info.payload), counts.get(name, 0))
     return counts
 
 
 def decoded(payload: bytes) -> int:
-    """A varint, as the portability protocol writes counters."""
+    """The number in a varint, the format of counters in the portability protocol."""
     return sum((byte & 0x7F) << (7 * place) for place, byte in enumerate(payload))

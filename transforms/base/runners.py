@@ -1,6 +1,4 @@
-"""Names of Beam's runners that work on this machine."""
-
-__all__ = ["IN_PROCESS", "LOCAL"]
+"""Names of Beam's runners that run on the local machine."""
 
 #: Runners whose workers are threads of the launching process.
 IN_PROCESS = ("DirectRunner", "SwitchingDirectRunner", "FnApiRunner", "BundleBasedDirectRunner")

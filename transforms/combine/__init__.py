@@ -1,1 +1,1 @@
-"""What Reduce, Sum and Histogram share."""
+"""The common parts of Reduce, Sum and Histogram."""

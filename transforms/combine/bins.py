@@ -1,19 +1,16 @@
 """Results of Histogram: counts in bins, and a sketch of quantiles. Both merge with others of their kind."""
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from fractions import Fraction
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 from ..base.coders import RecordCoder
 
-__all__ = ["Bins", "Quantiles", "checked_edges"]
-
 
 @RecordCoder.register
 class Bins(NamedTuple):
-    """How many values lie between edges: at or above an edge and below the next.
+    """Counts of values between edges: at or above an edge and below the next.
 
     >>> Bins.of([1, 2, 2, 9], edges=(0, 2, 4))
     Bins(edges=(0, 2, 4), counts=(0, 1, 2, 1))
@@ -23,7 +20,7 @@ class Bins(NamedTuple):
     """Ascending."""
     counts: tuple[Any, ...]
     """One more than edges: below the first, between each two, at or above the last. Whole numbers if values were
-    counted, fractions where a relative histogram was weighted."""
+    counted, fractions if a relative histogram was weighted."""
 
     @staticmethod
     def of(values: Sequence[Any], edges: Sequence[Any]) -> "Bins":
@@ -35,14 +32,14 @@ class Bins(NamedTuple):
 
     @staticmethod
     def of_shares(shares: Sequence[Any], *, weight: Any, edges: Sequence[Any]) -> "Bins":
-        """A relative histogram, with the weight of what it describes, so that it merges with others.
+        """A relative histogram with a weight, so that it merges with others.
 
         >>> Bins.of_shares(["0.2", "0.5", "0.3"], weight=50, edges=(0, 1, 2, 3)).counts
         (0, 10, 25, 15, 0)
 
         Args:
-            shares: the share of each bin, between each two edges; text, Decimal or Fraction where it is to be exact.
-            weight: how much the whole counts for: the number of families it was taken of.
+            shares: the share of each bin between two edges; text, Decimal or Fraction for exact results.
+            weight: the number of things that the shares describe, such as families.
             edges: of the bins.
         """
         if len(shares) != len(edges) - 1:
@@ -51,14 +48,14 @@ class Bins(NamedTuple):
         return Bins(tuple(edges), (0, *(int(c) if c.denominator == 1 else c for c in counts), 0))
 
     def merged(self, other: "Bins") -> "Bins":
-        """Both together."""
+        """The sum of two histograms."""
         if self.edges != other.edges:
             raise ValueError(f"histograms with different edges do not merge: {self.edges} and {other.edges}")
         return self._replace(counts=tuple([a + b for a, b in zip(self.counts, other.counts, strict=True)]))
 
     @property
     def total(self) -> Any:
-        """How many values there are, outside of the edges too."""
+        """Number of values, including those outside of the edges."""
         return sum(self.counts)
 
     def shares(self) -> tuple[Fraction, ...]:
@@ -76,7 +73,7 @@ class Quantiles(NamedTuple):
     """
 
     sketch: bytes
-    """As Apache DataSketches serializes it, in any language."""
+    """In the format of Apache DataSketches, which is the same in all languages."""
 
     @staticmethod
     def of(values: Sequence[Any], relative_error: float) -> "Quantiles":
@@ -87,48 +84,36 @@ class Quantiles(NamedTuple):
         return Quantiles(sketch.serialize())
 
     def at(self, share: float) -> float:
-        """The value below which that share of all values lies: at(0.5) is the median."""
+        """The value below which this share of all values is: at(0.5) is the median."""
         return self.opened().get_quantile(share)
 
     def rank(self, value: float) -> float:
-        """The share of all values that lies at or below a value."""
+        """The share of all values that are at or below a value."""
         return self.opened().get_rank(value, True)
 
     @property
     def total(self) -> int:
-        """How many values there are."""
+        """Number of values."""
         return self.opened().n
 
     @property
     def relative_error(self) -> float:
-        """How far a rank may be off, as a share of all values, in 99 of 100 sketches."""
+        """Error of a rank, as a share of all values, in 99 of 100 sketches."""
         return self.opened().normalized_rank_error(False)
 
     def opened(self) -> Any:
-        """The live sketch."""
+        """The sketch as an object of the datasketches library."""
         import datasketches
 
         return datasketches.kll_doubles_sketch.deserialize(self.sketch)
 
 
 def new_sketch(relative_error: float) -> Any:
-    """An empty KLL sketch of the smallest size that keeps an error."""
+    """An empty KLL sketch of the smallest size that stays within an error."""
     import datasketches
 
     kll = datasketches.kll_doubles_sketch
-    low, high = 8, 65_535
-    while low < high:
-        middle = (low + high) // 2
-        if kll.get_normalized_rank_error(middle, False) <= relative_error:
-            high = middle
-        else:
-            low = middle + 1
-    return kll(low)
-
-
-def checked_edges(edges: Any) -> tuple[Any, ...]:
-    """Edges, ascending."""
-    given = tuple(edges)
-    if len(given) < 2 or not all(a < b for a, b in pairwise(given)):
-        raise ValueError(f"Histogram(bins={edges!r}) needs at least two edges in ascending order, such as (0, 10, 100)")
-    return given
+    sizes = range(8, 65_536)
+    return kll(
+        sizes[bisect_left(sizes[:-1], True, key=lambda k: kll.get_normalized_rank_error(k, False) <= relative_error)]
+    )

@@ -1,12 +1,12 @@
-"""How a histogram's values are merged: into bins, or into a sketch of quantiles."""
+"""The merges of a histogram: into bins, or into a sketch of quantiles."""
 
-import functools
 import math
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -19,10 +19,9 @@ from .bins import Bins, Quantiles, new_sketch
 from .merge import Collector, Merge
 from .sums import SumCollector
 
-__all__ = ["InBins", "Sketched"]
-
 
 class _Distribution(Merge):
+    #: Class of the results.
     kind: type
 
     def check(self, value: Any) -> Any:
@@ -41,23 +40,24 @@ class _Distribution(Merge):
         return Union[int, float, self.kind]
 
 
-class InBins(_Distribution):
-    """Exact counts between edges."""
+class BinMerge(_Distribution):
+    """Counts values between edges, exactly."""
 
     kind = Bins
 
-    def __init__(self, edges: tuple[Any, ...]) -> None:
-        self._edges = edges
+    def __init__(self, edges: Sequence[Any]) -> None:
+        self._edges = tuple(edges)
+        if len(self._edges) < 2 or not all(a < b for a, b in pairwise(self._edges)):
+            raise ValueError(
+                f"Histogram(bins={edges!r}) needs at least two edges in ascending order, such as (0, 10, 100)"
+            )
 
     def check(self, value: Any) -> Any:
-        """The number of the bin, or bins."""
+        """The index of the value's bin; Bins stay as they are."""
         value = super().check(value)
         if isinstance(value, Bins) and value.edges != self._edges:
             raise ValueError(f"these bins have the edges {value.edges}, not {self._edges}")
         return value if value is None or isinstance(value, Bins) else bisect_right(self._edges, value)
-
-    def gather(self, values: list[Any]) -> Bins:
-        return self.extract_output(functools.reduce(self.add_input, values, self.create_accumulator()))
 
     def collector(self, key: Selector, value: Selector) -> Collector:
         return _BinCollector(key.single, self._edges)
@@ -79,19 +79,16 @@ class InBins(_Distribution):
 
 
 class _BinCollector(Collector):
-    """Rows per key and bin, by columns."""
+    """Counts rows per key and bin, by columns."""
 
     def __init__(self, single_key: bool, edges: tuple[Any, ...]) -> None:
         self._single, self._edges = single_key, edges
         self._counts = SumCollector(single_key=False, single_value=True)
 
-    @property
-    def size(self) -> int:  # type: ignore[override]
-        """Groups held."""
-        return self._counts.size
+    def size(self) -> int:
+        return self._counts.size()
 
     def add(self, keys: list[pa.ChunkedArray], values: list[pa.ChunkedArray]) -> int:
-        """Counts a batch."""
         column = values[0]
         whole = pa.types.is_integer(column.type)
         if not whole and not pa.types.is_floating(column.type):
@@ -103,92 +100,87 @@ class _BinCollector(Collector):
         return self._counts.add([*(key.filter(kept) for key in keys), pa.chunked_array([places])], [ones])
 
     def pairs(self) -> Iterator[tuple[Any, Any]]:
-        """A histogram per key."""
         found: dict[Any, list[int]] = defaultdict(lambda: [0] * (len(self._edges) + 1))
-        for (*key, place), count in self._counts.pairs():
-            found[key[0] if self._single else tuple(key)][place] = count
-        for whole, counts in found.items():
-            yield whole, Bins(self._edges, tuple(counts))
+        for (*parts, place), count in self._counts.pairs():
+            found[parts[0] if self._single else tuple(parts)][place] = count
+        for key, counts in found.items():
+            yield key, Bins(self._edges, tuple(counts))
 
 
 def _thresholds(edges: tuple[Any, ...], whole: bool) -> Any:
-    """The least number of a column's kind that is not below each edge: as Python compares, nothing is rounded."""
+    """For each edge the least number of the column's kind that is not below it, so that nothing is rounded."""
     if whole:
         return np.array([math.ceil(edge) for edge in edges], np.int64)
     near = [(float(edge), edge) for edge in edges]
     return np.array([number if number >= edge else math.nextafter(number, math.inf) for number, edge in near])
 
 
-class Sketched(_Distribution):
-    """Quantiles within an error."""
+class SketchMerge(_Distribution):
+    """Sketches quantiles within an error."""
 
     kind = Quantiles
 
     def __init__(self, error: float) -> None:
+        if not isinstance(error, float) or not 0.0001 <= error < 1:
+            raise ValueError(f"Histogram(relative_error={error!r}) must be between 0.0001 and 1, such as 0.01 for 1 %")
         self._error = error
 
     def check(self, value: Any) -> Any:
         value = super().check(value)
         return value if value is None or isinstance(value, Quantiles) else float(value)
 
-    def gather(self, values: list[Any]) -> Quantiles:
-        return self.extract_output(functools.reduce(self.add_input, values, self.create_accumulator()))
-
     def collector(self, key: Selector, value: Selector) -> Collector:
         return _SketchCollector(key.single, self._error)
 
-    def create_accumulator(self) -> "_Live":
-        return _Live(new_sketch(self._error))
+    def create_accumulator(self) -> "_LiveSketch":
+        return _LiveSketch(new_sketch(self._error))
 
-    def add_input(self, live: "_Live", value: Any) -> "_Live":
+    def add_input(self, live: "_LiveSketch", value: Any) -> "_LiveSketch":
         if isinstance(value, Quantiles):
             live.sketch.merge(value.opened())
         else:
             live.sketch.update(value)
         return live
 
-    def merge_accumulators(self, accumulators: Any) -> "_Live":
+    def merge_accumulators(self, accumulators: Any) -> "_LiveSketch":
         first, *others = accumulators
         for live in others:
             first.sketch.merge(live.sketch)
         return first
 
-    def extract_output(self, live: "_Live") -> Quantiles:
+    def extract_output(self, live: "_LiveSketch") -> Quantiles:
         return Quantiles(live.sketch.serialize())
 
 
-class _Live:
-    """A sketch that is being filled, and can be pickled: with fan-out Beam sends accumulators as they are."""
+class _LiveSketch:
+    """A sketch that accepts values and can be pickled: with fan-out, Beam sends accumulators as they are."""
 
     def __init__(self, sketch: Any) -> None:
         self.sketch = sketch
 
     def __reduce__(self) -> Any:
-        return _revived, (self.sketch.serialize(),)
+        return _loaded, (self.sketch.serialize(),)
 
 
-def _revived(sketch: bytes) -> _Live:
-    return _Live(Quantiles(sketch).opened())
+def _loaded(sketch: bytes) -> _LiveSketch:
+    return _LiveSketch(Quantiles(sketch).opened())
 
 
 class _SketchCollector(Collector):
-    """A sketch per key, fed by columns."""
+    """Fills a sketch per key, by columns."""
 
     def __init__(self, single_key: bool, error: float) -> None:
         self._single, self._error = single_key, error
         self._sketches: dict[Any, Any] = {}
 
-    @property
-    def size(self) -> int:  # type: ignore[override]
-        """Sketches held; each is a thousand times a number's size, so they count for more."""
-        return len(self._sketches) * 100
+    def size(self) -> int:
+        return len(self._sketches) * 100  # A sketch is a thousand times as large as a number.
 
     def add(self, keys: list[pa.ChunkedArray], values: list[pa.ChunkedArray]) -> int:
-        """Sketches a batch."""
         numbers = values[0].cast(pa.float64())
         known = pc.fill_null(pc.invert(pc.is_nan(numbers)), False)
-        table = pa.table({f"k{i}": key for i, key in enumerate(keys)} | {"v": numbers}).filter(known)
-        names = table.column_names[:-1]
+        names = [f"k{i}" for i in range(len(keys))]
+        table = pa.table([*keys, numbers], [*names, "v"]).filter(known)
         groups = table.group_by(names, use_threads=False).aggregate([("v", "list")])
         columns = [groups[name].to_pylist() for name in names]
         lists = groups["v_list"].combine_chunks() if groups.num_rows else pa.array([], pa.list_(pa.float64()))
@@ -200,7 +192,6 @@ class _SketchCollector(Collector):
         return table.num_rows
 
     def pairs(self) -> Iterator[tuple[Any, Any]]:
-        """A sketch per key."""
         for key, sketch in self._sketches.items():
             yield key, Quantiles(sketch.serialize())
         self._sketches = {}

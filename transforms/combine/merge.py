@@ -1,29 +1,29 @@
-"""How the values of a key become one: what Reduce, Sum and Histogram each define."""
+"""The merge of a key's values into one, which Reduce, Sum and Histogram each define."""
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
+from apache_beam.typehints import Any as AnyType
 
 from ..base.columns import Selector
-
-__all__ = ["Collector", "Merge"]
 
 
 class Merge(beam.CombineFn):
     """An associative and commutative merge. Its results are of the same kind as its inputs, so they merge again."""
 
     def check(self, value: Any) -> Any:
-        """The value, or None for what adds nothing. Raises for a value that can't be merged."""
+        """The value, or None if it adds nothing. Raises for a value that can't be merged."""
         return value
 
-    def gather(self, values: list[Any]) -> Any:
-        """Several values as one, or None if this has to wait for the shuffle."""
-        return None
+    def merged(self, values: list[Any]) -> Any:
+        """Several values as one."""
+        return self.extract_output(functools.reduce(self.add_input, values, self.create_accumulator()))
 
     def collector(self, key: Selector, value: Selector) -> "Collector | None":
-        """What reduces Arrow tables by columns; None if rows are needed."""
+        """The reducer of Arrow tables by columns; None if the merge needs rows."""
         return None
 
     def result_type(self, value_type: Any) -> Any:
@@ -31,20 +31,47 @@ class Merge(beam.CombineFn):
         return value_type
 
     def partial_type(self, value_type: Any) -> Any:
-        """Type of what is merged: values and results."""
+        """Type of the values and results that are merged."""
         return self.result_type(value_type)
 
 
-class Collector:
-    """Reduces tables of one window, in one bundle."""
+class FunctionMerge(Merge):
+    """Merges with a function of two elements, which are never None."""
 
-    #: Number of groups held.
-    size = 0
+    def __init__(self, function: Callable[[Any, Any], Any]) -> None:
+        self._function = function
+
+    def merged(self, values: list[Any]) -> Any:
+        return functools.reduce(self._function, values)
+
+    def create_accumulator(self) -> Any:
+        return None  # Stands for no element yet.
+
+    def add_input(self, accumulator: Any, element: Any) -> Any:
+        return element if accumulator is None else self._function(accumulator, element)
+
+    def merge_accumulators(self, accumulators: Any) -> Any:
+        return functools.reduce(self.add_input, (some for some in accumulators if some is not None), None)
+
+    def extract_output(self, accumulator: Any) -> Any:
+        return accumulator
+
+    def result_type(self, value_type: Any) -> Any:
+        # The function may return another type: Beam's coder for T would fail on a tuple instead of a NamedTuple.
+        return value_type if value_type in (int, float, str, bytes) else AnyType
+
+
+class Collector:
+    """Reduces the tables of one window in one bundle."""
+
+    def size(self) -> int:
+        """Upper bound of the number of groups in memory."""
+        raise NotImplementedError
 
     def add(self, keys: list[pa.ChunkedArray], values: list[pa.ChunkedArray]) -> int:
-        """Takes a batch and returns the number of rows that added something. If it raises, it has taken nothing."""
+        """Adds a batch and returns the number of rows that contributed. If it raises, it has added nothing."""
         raise NotImplementedError
 
     def pairs(self) -> Iterator[tuple[Any, Any]]:
-        """Returns everything held, as pairs (key, value), and forgets it."""
+        """Removes and returns all results, as pairs (key, value)."""
         raise NotImplementedError

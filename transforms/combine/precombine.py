@@ -1,4 +1,4 @@
-"""Elements become pairs (key, value), in the form in which they come; batches are reduced before the shuffle."""
+"""The step before the shuffle: elements become pairs (key, value), and batches are reduced."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -11,64 +11,48 @@ from apache_beam.pvalue import TaggedOutput
 from apache_beam.utils.windowed_value import WindowedValue
 
 from ..base.batches import rows_of
-from ..base.columns import Selector
 from ..base.guard import DEAD, Guard, GuardedStep, OneByOne
 from .merge import Collector, Merge
-
-__all__ = ["Pair", "precombine"]
 
 _MAX_GROUPS = 500_000
 
 
 class Pair:
-    """How an element becomes a pair (key, checked value). Pickled to the workers."""
+    """Makes a pair (key, checked value) of an element. Pickled to the workers."""
 
-    def __init__(self, key: Selector | None, value: Selector | None, view: Any, merge: Any) -> None:
+    def __init__(self, key: Any, value: Any, view: Any, merge: Any) -> None:
         self.key, self.value, self.view, self.merge = key, value, view, merge
 
     def __call__(self, element: Any) -> tuple[Any, Any]:
-        seen = element if self.view is None else self.view(element)
-        if self.key is None:
-            key, value = seen
-        else:
-            key, value = self.key(seen), seen
-        value = value if self.value is None else self.value(seen)
+        viewed = element if self.view is None else self.view(element)
+        key, value = viewed if self.key is None else (self.key(viewed), viewed)
+        value = value if self.value is None else self.value(viewed)
         return key, self.merge.check(value) if isinstance(self.merge, Merge) else value
 
-    def gathered(self, values: list[Any]) -> Any:
-        """Several values as one, or None if this has to wait for the shuffle."""
-        return self.merge.gather(values) if isinstance(self.merge, Merge) else None
+    def reduced(self, values: list[Any]) -> list[Any]:
+        """Several values as one; a CombineFn of the user's needs all of them."""
+        return [self.merge.merged(values)] if isinstance(self.merge, Merge) else values
 
     def collector(self) -> Collector | None:
-        """What reduces Arrow tables by columns; None if rows are needed."""
+        """The reducer of Arrow tables by columns; None if rows are needed."""
         if self.key is None or self.value is None or self.view is not None or not isinstance(self.merge, Merge):
             return None
         return self.merge.collector(self.key, self.value)
 
 
-def precombine(guard: Guard, pair: Pair, element_type: Any, batch_type: Any) -> beam.DoFn:
-    """The DoFn for the form in which the elements come."""
-    if batch_type is None:
-        return _Elements(guard, pair)
-    return (_Tables if batch_type is pa.Table else _Lists)(guard, pair, element_type, batch_type)
-
-
-class _Elements(OneByOne):
-    """One by one."""
+class PairElements(OneByOne):
+    """Makes pairs one by one, and drops those without a value."""
 
     def _drops(self, result: Any) -> bool:
         return result[1] is None
 
 
-class _Lists(GuardedStep):
-    """A list at a time, each key's values merged at once."""
+class PairLists(GuardedStep):
+    """Makes the pairs of a list, with each key's values merged."""
 
     def __init__(self, guard: Guard, pair: Pair, element_type: Any, batch_type: Any) -> None:
         super().__init__(guard)
-        self._pair, self._element_type, self._batch_type = pair, element_type, batch_type
-
-    def get_input_batch_type(self, unused_input_type: Any) -> Any:
-        return self._batch_type
+        self._pair, self._element_type, self._input_batches = pair, element_type, batch_type
 
     @beam.DoFn.yields_elements
     def process_batch(self, batch: Any) -> Iterator[Any]:
@@ -82,23 +66,14 @@ class _Lists(GuardedStep):
             if value is not None:
                 groups[key].append(value)
                 moved += 1
-        self._count(len(batch), moved, len(letters))
-        self._guard.times.note(perf_counter() - began, len(batch))
+        self._guard.measure(len(batch), moved, len(letters), began)
         yield from (TaggedOutput(DEAD, letter) for letter in letters)
         for key, values in groups.items():
-            merged = self._pair.gathered(values)
-            if merged is None:
-                yield from ((key, value) for value in values)
-            else:
-                yield key, merged
-
-    def _count(self, total: int, moved: int, dead: int) -> None:
-        self._guard.count({"in": total, "out": moved, "dropped": total - moved - dead, "dead": dead})
-        self._guard.passed(total)
+            yield from ((key, value) for value in self._pair.reduced(values))
 
 
-class _Tables(_Lists):
-    """Arrow tables, reduced by columns until the bundle ends; row by row if a function needs rows."""
+class PairTables(PairLists):
+    """Reduces Arrow tables by columns until the bundle ends; row by row if a function needs rows."""
 
     def start_bundle(self) -> None:
         super().start_bundle()
@@ -110,29 +85,27 @@ class _Tables(_Lists):
     ) -> Iterator[Any]:
         if not self._collected(batch, timestamp, window):
             yield from self._reduced(rows_of(batch, self._element_type))
-        elif self._collectors[window][0].size > _MAX_GROUPS:  # More keys than memory should hold.
+        elif self._collectors[window][0].size() > _MAX_GROUPS:  # Too many keys to hold in memory.
             yield from self._collectors.pop(window)[0].pairs()
 
     def _collected(self, table: pa.Table, timestamp: Any, window: Any) -> bool:
         collector, _ = self._collectors.get(window) or (self._pair.collector(), None)
-        key, value = self._pair.key, self._pair.value
-        if collector is None or key is None or value is None:
+        if collector is None:
             return False
         began = perf_counter()
         try:
-            keys, values = key.columns(table), value.columns(table)
+            keys, values = self._pair.key.columns(table), self._pair.value.columns(table)
             if keys is None or values is None:
                 return False
             moved = collector.add(keys, values)
-        except Exception:  # By columns a batch fails as a whole; row by row the cause is found.
+        except Exception:  # By columns a whole table fails; row by row the cause is found.
             return False
         self._collectors[window] = collector, timestamp
-        self._count(table.num_rows, moved, 0)
-        self._guard.times.note(perf_counter() - began, table.num_rows)
+        self._guard.measure(table.num_rows, moved, 0, began)
         return True
 
     def finish_bundle(self) -> Iterator[Any]:
         for window, (collector, timestamp) in self._collectors.items():
             for pair in collector.pairs():
-                yield WindowedValue(pair, timestamp, [window])
+                yield WindowedValue(pair, timestamp, (window,))
         self._collectors = {}

@@ -1,4 +1,4 @@
-"""How a sum's values are merged: exactly, and Arrow tables by columns."""
+"""The merge of a sum: exact, and by columns for Arrow tables."""
 
 import decimal
 import functools
@@ -12,17 +12,18 @@ import pyarrow.compute as pc
 from apache_beam.typehints import Tuple, Union
 
 from ..base.columns import Selector
-from .merge import Collector, Merge
-
-__all__ = ["Add", "Number", "SumCollector"]
+from .merge import Collector, FunctionMerge
 
 Number = Union[int, float, Decimal, Fraction]
-#: Far more digits than money has; a sum that would need rounding even so fails instead.
+#: Far more digits than amounts of money have; a sum that would still need rounding fails instead.
 _EXACT = decimal.Context(prec=1000, traps=[decimal.Inexact, decimal.InvalidOperation, decimal.Overflow])
 
 
-class Add(Merge):
+class Add(FunctionMerge):
     """Adds numbers, or tuples of numbers."""
+
+    def __init__(self) -> None:
+        super().__init__(_plus)
 
     def check(self, value: Any) -> Any:
         numbers = value if isinstance(value, tuple) else (value,)
@@ -33,26 +34,11 @@ class Add(Merge):
             return None
         return tuple([number or 0 for number in value]) if isinstance(value, tuple) else value
 
-    def gather(self, values: list[Any]) -> Any:
-        return functools.reduce(_plus, values)
-
     def collector(self, key: Selector, value: Selector) -> Collector:
         return SumCollector(key.single, value.single)
 
-    def create_accumulator(self) -> Any:
-        return 0
-
-    def add_input(self, accumulator: Any, value: Any) -> Any:
-        return value if accumulator == 0 and type(accumulator) is int else _plus(accumulator, value)
-
-    def merge_accumulators(self, accumulators: Any) -> Any:
-        return functools.reduce(self.add_input, accumulators, 0)
-
-    def extract_output(self, accumulator: Any) -> Any:
-        return accumulator
-
     def result_type(self, value_type: Any) -> Any:
-        # Not int alone: its coder ends at 64 bits, a sum does not.
+        # Not int alone: its coder is limited to 64 bits, a sum is not.
         parts = getattr(value_type, "tuple_types", None)
         return Number if parts is None else Tuple[(Number,) * len(parts)]
 
@@ -73,25 +59,18 @@ class SumCollector(Collector):
         self._parts: list[pa.Table] = []
         self._integers: list[bool] = []
 
-    @property
-    def size(self) -> int:  # type: ignore[override]
-        """Groups held, at most."""
+    def size(self) -> int:
         return sum(part.num_rows for part in self._parts)
 
     def add(self, keys: list[pa.ChunkedArray], values: list[pa.ChunkedArray]) -> int:
-        """Sums a batch."""
-        named = {f"k{i}": column for i, column in enumerate(keys)} | {
-            f"v{i}": column for i, column in enumerate(values)
-        }
-        table = pa.table(named)
-        adding = functools.reduce(pc.or_, [pc.is_valid(table[f"v{i}"]) for i in range(len(values))])
-        if pc.all(adding).as_py() is False:
-            table = table.filter(adding)
-        part = _summed(table)
-        if not self._integers:
-            self._integers = [pa.types.is_integer(column.type) for column in values]
-        self._parts.append(part)
-        if len(self._parts) > 16 and self.size > 8 * self._parts[0].num_rows:
+        names = [*(f"k{i}" for i in range(len(keys))), *(f"v{i}" for i in range(len(values)))]
+        table = pa.table([*keys, *values], names)
+        contributes = functools.reduce(pc.or_, map(pc.is_valid, values))
+        if pc.all(contributes).as_py() is False:
+            table = table.filter(contributes)
+        self._parts.append(_summed(table))
+        self._integers = self._integers or [pa.types.is_integer(column.type) for column in values]
+        if len(self._parts) > 16 and self.size() > 8 * self._parts[0].num_rows:
             self._parts = [self._merged()]
         return table.num_rows
 
@@ -99,7 +78,6 @@ class SumCollector(Collector):
         return _summed(pa.concat_tables(self._parts, promote_options="permissive"))
 
     def pairs(self) -> Iterator[tuple[Any, Any]]:
-        """Everything held, as Python values."""
         if not self._parts:
             return
         table = self._merged()
@@ -116,13 +94,13 @@ class SumCollector(Collector):
 def _summed(table: pa.Table) -> pa.Table:
     keys = [name for name in table.column_names if name[0] == "k"]
     values = [name for name in table.column_names if name[0] == "v"]
-    columns = {name: _roomy(table[name]) if name[0] == "v" else table[name] for name in table.column_names}
+    columns = {name: _widened(table[name]) if name[0] == "v" else table[name] for name in table.column_names}
     sums = pa.table(columns).group_by(keys, use_threads=False).aggregate([(name, "sum") for name in values])
     return sums.rename_columns([name.removesuffix("_sum") for name in sums.column_names])
 
 
-def _roomy(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """A column whose sum can't overflow: Arrow's integers wrap around without a word."""
+def _widened(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A column whose sum can't overflow: Arrow's integers wrap around silently."""
     if pa.types.is_decimal(column.type):
         return column.cast(pa.decimal256(76, column.type.scale))
     if not pa.types.is_integer(column.type) or not len(column):

@@ -1,1 +1,1 @@
-"""What Join stands on: the barrier, and items that wait for their parts."""
+"""The parts of Join: the barrier, and items that wait for their parts."""

@@ -1,4 +1,4 @@
-"""Parquet and CSV files as raw tables, a bounded part of a file at a time."""
+"""Parquet and CSV files as raw tables, with a limited number of rows at a time."""
 
 import csv
 import gzip
@@ -16,30 +16,28 @@ from ..base.coders import RecordCoder
 from ..base.errors import QueueError, UnreadableError
 from ..base.files import file_errors, find_files, open_file
 
-__all__ = ["Part", "Raw", "open_part", "parts"]
-
 _ROWS, _BLOCK = 131_072, 4 * 2**20
 
 
 @RecordCoder.register
 class Part(NamedTuple):
-    """What one worker reads: a row group of a Parquet file, a CSV file as a whole, since a quote may span lines."""
+    """The unit of work: a row group of a Parquet file, or a whole CSV file, since a quoted field may span lines."""
 
     path: str
     group: int
     first: int
-    """The number of its first row in the file."""
+    """Number of the first row in the file."""
 
 
 class Raw(NamedTuple):
-    """A raw table, and the rows that could not be told apart into its columns."""
+    """A raw table, and the rows that could not be split into its columns: number, text, error."""
 
     table: pa.Table
     first: int
     broken: list[tuple[int, bytes, str]]
 
     def number(self, index: int) -> int:
-        """A row's number in the file, the first below a header being 0."""
+        """A row's number in the file; the first row below a header is 0."""
         number = self.first + index
         for skipped, *_ in self.broken:
             number += skipped <= number
@@ -54,7 +52,8 @@ class Raw(NamedTuple):
                 [value.decode("utf-8", "surrogateescape") for value in columns]
             )
             return text.getvalue().encode("utf-8", "surrogateescape")
-        return orjson.dumps(dict(zip(self.table.column_names, columns, strict=True)), default=_text)
+        row = dict(zip(self.table.column_names, columns, strict=True))
+        return orjson.dumps(row, default=lambda value: value.isoformat() if hasattr(value, "isoformat") else str(value))
 
 
 def parts(pattern: str, names: list[str]) -> Iterator[Part | UnreadableError]:
@@ -62,7 +61,7 @@ def parts(pattern: str, names: list[str]) -> Iterator[Part | UnreadableError]:
     with file_errors(pattern, "read"):
         found = find_files(pattern)
         if not found:
-            raise QueueError(f"there is no file {pattern}; check the path")
+            raise QueueError(f"no file matches {pattern}; check the path")
         for file in found:
             try:
                 yield from _parts(file.path, names)
@@ -84,7 +83,7 @@ def _parts(path: str, names: list[str]) -> Iterator[Part]:
 
 
 def open_part(part: Part, names: list[str]) -> Iterator[Raw]:
-    """The raw tables of a part, some hundred thousand rows each."""
+    """The raw tables of a part, with about a hundred thousand rows each."""
     with file_errors(part.path, "read"):
         yield from (_parquet if part.path.endswith(".parquet") else _csv)(part, names)
 
@@ -105,14 +104,14 @@ def _csv(part: Part, names: list[str]) -> Iterator[Raw]:
     _check(part.path, header, names)
     broken: list[tuple[int, bytes, str]] = []
 
-    def note(row: Any) -> str:
-        said = f"{row.actual_columns} fields, the header names {row.expected_columns}"
-        broken.append((row.number - 2, row.text.encode("utf-8", "surrogateescape"), said))
+    def skip(row: Any) -> str:
+        complaint = f"{row.actual_columns} fields, but the header has {row.expected_columns}"
+        broken.append((row.number - 2, row.text.encode("utf-8", "surrogateescape"), complaint))
         return "skip"
 
     numbers = 0
-    with _unpacked(part.path) as file, _readable(part.path, "CSV"):
-        reader = _reader(file, header, note)
+    with _decompressed(part.path) as file, _readable(part.path, "CSV"):
+        reader = _reader(file, header, skip)
         while reader is not None and (batch := next(reader, None)) is not None:
             yield Raw(pa.Table.from_batches([batch]), numbers, broken[:])
             numbers += batch.num_rows + len(broken)
@@ -121,38 +120,34 @@ def _csv(part: Part, names: list[str]) -> Iterator[Raw]:
         yield Raw(pa.table({name: pa.array([], pa.binary()) for name in header}), numbers, broken)
 
 
-def _reader(file: Any, header: list[str], note: Any) -> Any:
+def _reader(file: Any, header: list[str], skip: Any) -> Any:
     try:
         return pc_csv.open_csv(
             file,
             pc_csv.ReadOptions(use_threads=False, block_size=_BLOCK, column_names=header, skip_rows=1),
-            pc_csv.ParseOptions(newlines_in_values=True, invalid_row_handler=note),
+            pc_csv.ParseOptions(newlines_in_values=True, invalid_row_handler=skip),
             pc_csv.ConvertOptions(column_types={name: pa.binary() for name in header}, strings_can_be_null=False),
         )
     except pa.ArrowInvalid as error:
-        if "Empty CSV file" in str(error) or "Could not skip" in str(error):  # A header and nothing below it.
+        if "Empty CSV file" in str(error) or "Could not skip" in str(error):  # A header without rows.
             return None
         raise
 
 
-def _unpacked(path: str) -> Any:
+def _decompressed(path: str) -> Any:
     file = open_file(path)
     return gzip.GzipFile(fileobj=file) if path.endswith(".gz") else file
 
 
-def _text(value: Any) -> str:
-    return value.isoformat() if hasattr(value, "isoformat") else str(value)
-
-
 def _header(path: str) -> list[str]:
-    with _unpacked(path) as file, _readable(path, "CSV"):
+    with _decompressed(path) as file, _readable(path, "CSV"):
         return next(csv.reader(io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")), [])
 
 
 def _check(path: str, there: list[str], wanted: list[str]) -> None:
     for name in wanted:
         if name not in there:
-            raise QueueError(f"the file {path} has no column {name!r}; there are {', '.join(there)}")
+            raise QueueError(f"the file {path} has no column {name!r}; its columns are {', '.join(there)}")
 
 
 @contextmanager
@@ -160,5 +155,5 @@ def _readable(path: str, kind: str) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, UnicodeDecodeError, csv.Error, EOFError) as error:
-        said = str(error).partition("\n")[0].rstrip(". ")
-        raise UnreadableError(f"the file {path} can't be read as {kind}: {said}; write it again") from error
+        reason = str(error).partition("\n")[0].rstrip(". ")
+        raise UnreadableError(f"the file {path} can't be read as {kind}: {reason}; write it again") from error

@@ -1,4 +1,4 @@
-"""The laws every routing pattern keeps, whatever form its elements come in and whatever runner it runs on."""
+"""The laws that every routing pattern keeps, in every form of its elements and on every runner."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -11,9 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from beam_patterns.testing import run_pattern
 from beam_patterns.transforms import Copier, Filter, Merger, Sharder, Splitter
 from beam_patterns.transforms.queues import Message
-from tests.running import Lists, Run, Tables
+from tests.running import Lists, Tables
 
 
 class Order(NamedTuple):
@@ -51,12 +52,12 @@ few = settings(max_examples=15, deadline=None, suppress_health_check=[HealthChec
 
 
 def numbers(orders: list[Order]) -> list[int]:
-    """What identifies the orders that arrived."""
+    """The numbers of the orders."""
     return sorted(order.number for order in orders)
 
 
 def by_mail(order: Order) -> bool:
-    """A function of a row."""
+    """A predicate of a row."""
     return order.tell == "email"
 
 
@@ -66,8 +67,8 @@ MAIL = [by_mail, pc.field("tell") == "email"]
 @forms
 @pytest.mark.parametrize("keep", MAIL, ids=["function", "expression"])
 def test_filter_keeps_the_same_elements_in_every_form(pipeline: Any, form: Form, keep: Any) -> None:
-    run = Run(pipeline, lambda p, dead: {"kept": p | form(ORDERS) | Filter(keep).with_error_handler(dead)})
-    assert sorted(run["kept"]) == [order for order in ORDERS if order.tell == "email"]
+    run = run_pattern(Filter(keep), form(ORDERS), pipeline)
+    assert sorted(run["out"]) == [order for order in ORDERS if order.tell == "email"]
     counted = {name: run.counters["Filter", name] for name in ("in", "out", "dropped", "dead")}
     assert counted == {"in": 50, "out": 13, "dropped": 37, "dead": 0}
 
@@ -75,10 +76,7 @@ def test_filter_keeps_the_same_elements_in_every_form(pipeline: Any, form: Form,
 @forms
 @pytest.mark.parametrize("email", MAIL, ids=["function", "expression"])
 def test_splitter_sends_each_element_to_the_first_case_that_holds(pipeline: Any, form: Form, email: Any) -> None:
-    run = Run(
-        pipeline,
-        lambda p, dead: (p | form(ORDERS) | Splitter(email=email, small=pc.field("amount") < 5))._asdict(),
-    )
+    run = run_pattern(Splitter(email=email, small=pc.field("amount") < 5), form(ORDERS), pipeline)
     assert numbers(run["email"]) == [i for i in range(50) if i % 4 == 0]
     assert numbers(run["small"]) == [i for i in range(10) if i % 4 != 0]
     assert numbers(run["otherwise"]) == [i for i in range(10, 50) if i % 4 != 0]
@@ -97,7 +95,7 @@ def test_splitter_with_every_match_sends_an_element_to_all_cases_that_hold(
     pipeline: Any, form: Form, email: Any
 ) -> None:
     split = Splitter(email=email, small=pc.field("amount") < 5).with_every_match()
-    run = Run(pipeline, lambda p, dead: (p | form(ORDERS) | split)._asdict())
+    run = run_pattern(split, form(ORDERS), pipeline)
     assert numbers(run["email"]) == [i for i in range(50) if i % 4 == 0]
     assert numbers(run["small"]) == list(range(10))
     assert numbers(run["otherwise"]) == [i for i in range(10, 50) if i % 4 != 0]
@@ -105,11 +103,11 @@ def test_splitter_with_every_match_sends_an_element_to_all_cases_that_hold(
 
 
 @forms
-def test_splitter_with_one_case_puts_each_element_there_or_to_the_rest_unless_it_raises(
+def test_splitter_with_one_case_sends_each_element_there_or_to_otherwise_unless_it_raises(
     pipeline: Any, form: Form
 ) -> None:
     split = Splitter(odd=lambda order: breaks_on_17(order) and order.number % 2)
-    run = Run(pipeline, lambda p, dead: (p | form(ORDERS) | split.with_error_handler(dead))._asdict())
+    run = run_pattern(split, form(ORDERS), pipeline)
     assert numbers(run["odd"]) == [i for i in range(1, 50, 2) if i != 17]
     assert numbers(run["otherwise"]) == list(range(0, 50, 2))
     assert [letter.error_message for letter in run.dead] == ["never 17"]
@@ -119,7 +117,7 @@ def test_splitter_with_one_case_puts_each_element_there_or_to_the_rest_unless_it
 @forms
 def test_splitter_by_key_sends_each_element_to_the_branch_of_that_name(pipeline: Any, form: Form) -> None:
     split = Splitter.by(lambda order: order.tell, "email", "sms")
-    run = Run(pipeline, lambda p, dead: (p | form(ORDERS) | split)._asdict())
+    run = run_pattern(split, form(ORDERS), pipeline)
     assert numbers(run["sms"]) == [i for i in range(50) if i % 4 == 1]
     assert numbers(run["otherwise"]) == [i for i in range(50) if i % 4 > 1]
 
@@ -128,37 +126,34 @@ def test_splitter_by_key_sends_each_element_to_the_branch_of_that_name(pipeline:
 @pytest.mark.parametrize("key", ["number", lambda order: order.number], ids=["column", "function"])
 def test_sharder_puts_each_key_where_place_says(pipeline: Any, form: Form, key: Any) -> None:
     sharder = Sharder(3, key=key)
-    run = Run(pipeline, lambda p, dead: {f"s{i}": s for i, s in enumerate(p | form(ORDERS) | sharder)})
+    run = run_pattern(sharder, form(ORDERS), pipeline)
     for shard in range(3):
-        assert numbers(run[f"s{shard}"]) == [i for i in range(50) if sharder.place(i) == shard]
+        assert numbers(run[shard]) == [i for i in range(50) if sharder.place(i) == shard]
 
 
 @forms
 def test_copier_gives_every_branch_every_element(pipeline: Any, form: Form) -> None:
-    run = Run(pipeline, lambda p, dead: (p | form(ORDERS) | Copier("uhd", "mobile"))._asdict())
+    run = run_pattern(Copier("uhd", "mobile"), form(ORDERS), pipeline)
     assert sorted(run["uhd"]) == sorted(run["mobile"]) == ORDERS
     assert [run.counters["Copier", name] for name in ("in", "out", "uhd", "mobile")] == [50, 50, 50, 50]
 
 
 @pytest.mark.parametrize("first", [elements, lists, tables])
 @pytest.mark.parametrize("second", [elements, lists, tables])
-def test_merger_passes_every_element_once_whatever_forms_it_merges(pipeline: Any, first: Form, second: Form) -> None:
-    run = Run(
-        pipeline,
-        lambda p, dead: {"all": (p | "A" >> first(ORDERS[:20]), p | "B" >> second(ORDERS[20:])) | Merger()},
-    )
-    assert sorted(run["all"]) == ORDERS
+def test_merger_passes_every_element_once_in_any_mix_of_forms(pipeline: Any, first: Form, second: Form) -> None:
+    run = run_pattern(Merger(), (first(ORDERS[:20]), second(ORDERS[20:])), pipeline)
+    assert sorted(run["out"]) == ORDERS
     assert (run.counters["Merger", "in"], run.counters["Merger", "out"]) == (50, 50)
 
 
 @forms
 def test_an_element_that_raises_becomes_one_dead_letter_and_the_others_arrive(pipeline: Any, form: Form) -> None:
-    run = Run(
-        pipeline, lambda p, dead: {"kept": p | form(ORDERS) | "Ask" >> Filter(breaks_on_17).with_error_handler(dead)}
+    run = run_pattern(
+        lambda orders, dead: orders | "Check" >> Filter(breaks_on_17).with_error_handler(dead), form(ORDERS), pipeline
     )
-    assert numbers(run["kept"]) == [i for i in range(50) if i != 17]
+    assert numbers(run["out"]) == [i for i in range(50) if i != 17]
     (letter,) = run.dead
-    assert (letter.step, letter.error_type, letter.error_message) == ("Ask", "ValueError", "never 17")
+    assert (letter.step, letter.error_type, letter.error_message) == ("Check", "ValueError", "never 17")
     assert dict(letter.attributes)["readable"] == b'{"number":17,"tell":"sms","amount":8.5}'
     assert "raise ValueError" in letter.traceback
     assert (run.counters["Filter", "in"], run.counters["Filter", "out"], run.counters["Filter", "dead"]) == (50, 49, 1)
@@ -167,7 +162,7 @@ def test_an_element_that_raises_becomes_one_dead_letter_and_the_others_arrive(pi
 @forms
 def test_without_a_handler_the_run_fails_with_the_element_in_the_message(pipeline: Any, form: Form) -> None:
     with pytest.raises(Exception, match=r"breaks_on_17 raised ValueError: never 17, on .*number=17"):
-        Run(pipeline, lambda p, dead: {"kept": p | form(ORDERS) | Filter(breaks_on_17)})
+        run_pattern(lambda orders, dead: orders | Filter(breaks_on_17), form(ORDERS), pipeline)
 
 
 def breaks_on_17(order: Order) -> bool:
@@ -193,7 +188,7 @@ messages = st.builds(
 
 
 def multiset(things: list[Any]) -> Counter[str]:
-    """Things compared without order."""
+    """The things without their order."""
     return Counter(map(repr, things))
 
 
@@ -208,16 +203,16 @@ def key_of(thing: Any) -> str:
 
 
 def law_of_conservation(source: beam.PTransform, things: list[Any]) -> None:
-    """In = out, through all five patterns in a row."""
+    """Checks that in = out, through all five patterns in a row."""
 
-    def graph(p: beam.Pipeline, dead: Any) -> dict[str, Any]:
-        copies = p | source | Copier("one", "two")
+    def flow(items: Any, dead: Any) -> dict[str, Any]:
+        copies = items | Copier("one", "two")
         split = copies.one | Splitter(odd=is_odd).with_every_match()
         shards = split.otherwise | Sharder(3, key=key_of)
         merged = (split.odd, *shards) | Merger()
         return {"merged": merged, "odd": copies.two | Filter(is_odd)}
 
-    run = Run(lambda: beam.Pipeline("FnApiRunner"), graph)
+    run = run_pattern(flow, source)
     assert multiset(run["merged"]) == multiset(things)
     assert multiset(run["odd"]) == multiset([thing for thing in things if is_odd(thing)])
 

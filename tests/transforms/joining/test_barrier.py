@@ -8,16 +8,17 @@ import pytest
 from apache_beam.testing.util import assert_that, equal_to
 from apache_beam.transforms.window import FixedWindows, SlidingWindows, TimestampedValue
 
+from beam_patterns.testing import run_pattern
 from beam_patterns.transforms import Dedupe, Join, Sum
 from beam_patterns.transforms.queues import Message
-from tests.running import Lists, Run
+from tests.running import Lists
 from tests.streams import Stamp, bounded, item_of, stream
 
 ORDER: list[str] = []
 
 
 def note(element: Any, name: str) -> Any:
-    """Remembers in which order things happened."""
+    """Records the order of events."""
     ORDER.append(f"{name} {element}")
     return element
 
@@ -42,7 +43,7 @@ Both = namedtuple("Both", ["left", "right"])
 @pytest.mark.parametrize(
     "shape", [lambda a, b: (a, b), lambda a, b: [a, b], lambda a, b: {"left": a, "right": b}, lambda a, b: Both(a, b)]
 )
-def test_the_barrier_gives_each_input_back_in_the_shape_it_came_in(shape: Any) -> None:
+def test_the_barrier_returns_the_inputs_in_the_shape_they_came_in(shape: Any) -> None:
     with bounded() as p:
         a, b = p | "A" >> beam.Create([1, 2]), p | "B" >> beam.Create(["x"])
         given_ = shape(a, b)
@@ -63,12 +64,9 @@ def test_a_single_input_waits_for_itself(pipeline: Any) -> None:
 
 def test_batches_of_messages_pass_whole_and_are_counted(pipeline: Any) -> None:
     messages = [Message(b"%d" % i, key=b"k") for i in range(20)]
-    run = Run(
-        pipeline,
-        lambda p, dead: dict(zip("ab", (p | Lists(messages, Message), p | beam.Create([1])) | Join(), strict=True)),
-    )
-    assert sorted(run["a"]) == sorted(messages)
-    assert run["b"] == [1]
+    run = run_pattern(Join(), (Lists(messages, Message), [1]), pipeline)
+    assert sorted(run[0]) == sorted(messages)
+    assert run[1] == [1]
     assert (run.counters["Join", "in"], run.counters["Join", "out"]) == (21, 21)
 
 
@@ -96,7 +94,7 @@ def test_in_a_stream_a_window_opens_when_the_slowest_input_has_finished_it(strea
     assert ORDER.index("after b") > ORDER.index("before c")
 
 
-def test_inputs_in_different_windows_are_refused() -> None:
+def test_inputs_in_different_windows_raise_value_error() -> None:
     p = bounded()
     a = p | "A" >> beam.Create([1]) | "WA" >> beam.WindowInto(FixedWindows(10))
     b = p | "B" >> beam.Create([1]) | "WB" >> beam.WindowInto(SlidingWindows(10, 5))
@@ -104,7 +102,7 @@ def test_inputs_in_different_windows_are_refused() -> None:
         _ = (a, b) | Join()
 
 
-def test_no_label_of_the_gathering_patterns_is_the_name_of_a_class() -> None:
+def test_no_label_of_the_patterns_with_several_inputs_is_the_name_of_a_class() -> None:
     p = bounded()
     a, b = p | "A" >> beam.Create([("k", 1)]), p | "B" >> beam.Create([("k", 2)])
     _ = (a, b) | "Barrier" >> Join()

@@ -1,0 +1,1 @@
+"""The types of the public package, as users' type checkers see them."""
