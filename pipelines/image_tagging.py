@@ -55,7 +55,8 @@ from beam_patterns.transforms import (
 )
 from beam_patterns.transforms.queues import WriteToQueue
 
-_ALL, _NONE = "all", {"vehicles": {}, "colors": {}}
+_ALL = "all"
+_NONE: dict[str, dict[str, int]] = {"vehicles": {}, "colors": {}}
 _MAX_SHARDS = 64
 
 

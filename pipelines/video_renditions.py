@@ -28,6 +28,7 @@ from collections.abc import Sequence
 import apache_beam as beam
 from apache_beam.pvalue import PCollection
 from apache_beam.transforms.error_handling import ErrorHandler
+from apache_beam.transforms.util import WaitOn
 
 from beam_patterns.pipelines import Ended, Places, launch
 from beam_patterns.pipelines.parts.files.find import FindFiles
@@ -63,7 +64,7 @@ def video_renditions(
         copies.mobile | "Mobile" >> rendered(MOBILE),
         copies.thumbnail | "Thumbnail" >> rendered(THUMBNAIL),
     )
-    complete = probed | "All made" >> beam.util.WaitOn(*made)
+    complete = probed | "All made" >> WaitOn(*made)
     return complete | "Manifest" >> beam.FlatMap(ManifestWriter(folders)).with_output_types(str)
 
 

@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from contextlib import closing, suppress
+from typing import Any
 
 import apache_beam as beam
 
@@ -59,7 +60,7 @@ class _Laws:
 
     def addresses(self, other: str) -> None:
         queue, reading = open_queue(self._uri), open_queue(self._read_uri)
-        allowed = []
+        allowed = list[None]()
         for check in (reading.check_readable, queue.check_readable, queue.check_writable):
             with suppress(ValueError):
                 allowed.append(check())
@@ -84,12 +85,12 @@ class _Laws:
 
     def reads(self) -> None:
         messages, values = self._read(), [message.value for message in self._samples]
-        sources = {message.source for message in messages if message.source}
-        self._law("order", len(sources) == len(messages) > 0, "messages have no source, or the same source")
-        if isinstance(messages[0].source[-1], int):
-            by_offset = sorted(messages, key=lambda message: message.source)
-            written = [(m.source[:-1], values.index(m.value)) for m in by_offset if m.value in values]
-            is_ordered = by_offset == sorted(messages, key=lambda message: message.source[:-1])
+        sources: list[Any] = [message.source for message in messages if message.source]
+        self._law("order", len(set(sources)) == len(messages) > 0, "messages have no source, or the same source")
+        if isinstance(sources[0][-1], int):
+            by_offset = sorted(zip(sources, (message.value for message in messages), strict=True))
+            written = [(source[:-1], values.index(value)) for source, value in by_offset if value in values]
+            is_ordered = [source for source, _ in by_offset] == sorted(sources, key=lambda source: source[:-1])
             self._law("order", is_ordered and written == sorted(written), "messages of a partition are not in order")
         first, *others = (Counter(m.with_id() for m in read) for read in (messages, self._read(), self._run()[0]))
         self._law("at least once", all(other == first for other in others), "a second read without a commit differs")
@@ -125,7 +126,7 @@ class _Laws:
         with queue.reading() as read:
             batches = [batch for split in (queue.splits() if splits is None else splits) for batch in read(split)]
         self._law("fields", all(isinstance(batch, list) for batch in batches), f"{batches} has an unreadable part")
-        return [message for batch in batches for message in batch]
+        return [message for batch in batches if isinstance(batch, list) for message in batch]
 
     def _run(self, commit: bool = False) -> tuple[list[Message], list[DeadLetter]]:
         seen, dead = Collect(), Collect()

@@ -40,7 +40,7 @@ def restored(rows: PCollection, name: str = "") -> PCollection:
 
 def fields_of(rows: PCollection) -> dict[str, Any]:
     """The types of the rows' fields by name. Empty for messages, whose fields are in their JSON."""
-    kind = rows.element_type
+    kind: Any = rows.element_type
     row = kind if isinstance(kind, RowTypeConstraint) else RowTypeConstraint.from_user_type(kind)
     return {} if row is None or kind is Message else dict(row._fields)
 

@@ -7,6 +7,7 @@ import apache_beam as beam
 import orjson
 from apache_beam.coders import Coder, registry
 from apache_beam.pvalue import PCollection
+from apache_beam.transforms.error_handling import ErrorHandler
 
 from beam_patterns.transforms import DeadLetter
 from beam_patterns.transforms.extend import Guard, GuardedPattern, map_elements
@@ -19,19 +20,20 @@ __all__ = ["Errors", "Guarded", "RowTransform", "Unconfigured", "streams_of"]
 _REMEDY = "Add error_handling: {output: errors} to send such elements to another output."
 
 
-class Errors:
+class Errors(ErrorHandler):
     """Collects the dead letters of one transform, as the error handler of its patterns."""
 
     def __init__(self, output: str) -> None:
+        super().__init__(None)
         self._output, self._letters = output, list[PCollection]()
 
     def guard(self, pattern: GuardedPattern[Any, Any]) -> Any:
         """The pattern, with failed elements sent here; without an output for errors they fail the run."""
         return pattern.with_error_handler(self) if self._output else pattern
 
-    def add_error_pcollection(self, errors: PCollection) -> None:
+    def add_error_pcollection(self, pcoll: PCollection) -> None:
         """The method of Beam's error handlers that patterns call."""
-        self._letters.append(errors)
+        self._letters.append(pcoll)
 
     def beside(self, outputs: Any, *inputs: PCollection) -> Any:
         """The outputs by name, with the output for failed elements of these inputs."""

@@ -34,7 +34,7 @@ _REMOTE_QUEUE = rf"({'|'.join(_REMOTE)})://.+"
 _REMOTE_QUEUES = rf"{_REMOTE_QUEUE}(\s+{_REMOTE_QUEUE})"
 _REMOTE_PREFIX = rf"({'|'.join(scheme for scheme in _REMOTE if not queue_kind(scheme).is_readonly)})://[^?]+"
 _REMOTE_EXAMPLE = "kafka://broker:9092/topic?group=name or pubsub://project/name"
-_REGEXES = {
+_REGEXES: dict[Any, str] = {
     queue: _REMOTE_QUEUE,
     any_source: _REMOTE_QUEUE,
     source: _REMOTE_QUEUE,

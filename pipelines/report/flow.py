@@ -36,7 +36,7 @@ class Edge(NamedTuple):
     name: str
     """The output's name if the source has several outputs."""
     kind: str
-    count: int | None = None
+    elements: int | None = None
     """The number of elements, if known."""
 
 
@@ -58,7 +58,7 @@ class Flow(NamedTuple):
         graph = _Graph(pipeline)
         ids = pipeline.to_runner_api(return_context=True)[1].pcollections if counts else None
         edges = [
-            edge._replace(count=counts.get(ids.get_id(pcollection))) if counts and ids else edge
+            edge._replace(elements=counts.get(ids.get_id(pcollection))) if counts and ids else edge
             for edge, pcollection in graph.edges()
         ]
         return Flow(tuple(graph.nodes()), tuple(dict.fromkeys(edges)))
@@ -115,7 +115,7 @@ class _Graph(PipelineVisitor):
         """The outermost composite that is a pattern or contains none."""
         return next((node for node in [*_ancestors(leaf)][::-1] if node not in self._wrappers), leaf)
 
-    def _origins(self, pcollection: PCollection) -> Iterator[tuple[AppliedPTransform, str | None, PCollection]]:
+    def _origins(self, pcollection: PCollection) -> Iterator[tuple[AppliedPTransform, str | int | None, PCollection]]:
         """The steps that made the elements, each with its output. Edges pass through a bare Flatten."""
         if pcollection not in self._makers:
             return
@@ -130,15 +130,19 @@ class _Graph(PipelineVisitor):
 
 def _ancestors(node: AppliedPTransform) -> Iterator[AppliedPTransform]:
     """The composites around a transform, the innermost first, without the pipeline itself."""
-    while (node := node.parent) is not None and node.full_label:
-        yield node
+    parent = node.parent
+    while parent is not None and parent.full_label:
+        yield parent
+        parent = parent.parent
 
 
 def _is_flatten(step: AppliedPTransform) -> bool:
     return type(step.transform).__name__ == "Flatten"
 
 
-def _edge(source: AppliedPTransform, target: AppliedPTransform, tag: str | None, pcollection: PCollection) -> Edge:
+def _edge(
+    source: AppliedPTransform, target: AppliedPTransform, tag: str | int | None, pcollection: PCollection
+) -> Edge:
     if tag == DEAD_TAG or isinstance(source.transform, DeadLetters) or isinstance(target.transform, DeadLetters):
         return Edge(source.full_label, target.full_label, "", DEAD)
     if pcollection.element_type in (Written, Position):

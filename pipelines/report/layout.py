@@ -86,7 +86,7 @@ class Layout(NamedTuple):
         columns: list[dict[_Item, None]] = [{} for _ in range(max(layers.values(), default=-1) + 1)]
         for label in sorted(layers, key=failing.__contains__):  # Failures below.
             columns[layers[label]][label] = None
-        for bend in (item for route in routes for item in route[1:-1]):
+        for bend in (item for route in routes for item in route if isinstance(item, _Bend)):
             columns[bend.layer][bend] = None
         places = _places([list(column) for column in columns], {link for route in routes for link in pairwise(route)})
         boxes = []
@@ -167,7 +167,7 @@ def _labels(drawn: list[_Drawn], places: _Places) -> Iterator[Label]:
     for edge, route in drawn:
         if edge.kind == CONTROL or _is_empty(edge):
             continue
-        number = "" if edge.count is None else f"{edge.count:,}"
+        number = "" if edge.elements is None else f"{edge.elements:,}"
         text = f"{edge.name}{':' if edge.name.isdigit() else ''} {number}".strip()
         if text:
             link = route[0], route[1]
@@ -178,4 +178,4 @@ def _labels(drawn: list[_Drawn], places: _Places) -> Iterator[Label]:
 
 
 def _is_empty(edge: Edge) -> bool:
-    return edge.kind == DEAD and edge.count == 0
+    return edge.kind == DEAD and edge.elements == 0

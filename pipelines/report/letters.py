@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Iterable
 from operator import attrgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 from apache_beam.pipeline import AppliedPTransform, PipelineVisitor
@@ -27,7 +27,7 @@ class LetterGroup(NamedTuple):
     """Dead letters with the same fingerprint."""
 
     fingerprint: str
-    count: int
+    size: int
     example: DeadLetter
     """The one that failed first."""
 
@@ -36,7 +36,7 @@ class LetterGroups(PipelineVisitor):
     """Adds steps that collect the dead letters. Create it when the pipeline is built and has not run."""
 
     def __init__(self, pipeline: beam.Pipeline) -> None:
-        run, self._letters = next(_RUNS), list[PCollection]()
+        run, self._letters = next(_RUNS), list[Any]()
         pipeline.visit(self)
         self._steps = [(run, number) for number in range(len(self._letters))]
         for step, letters in zip(self._steps, self._letters, strict=True):
@@ -58,8 +58,8 @@ class LetterGroups(PipelineVisitor):
         merged: dict[str, LetterGroup] = {}
         for group in (group for step in self._steps for group in _FOUND.get(step, [])):
             other = merged.get(group.fingerprint)
-            merged[group.fingerprint] = group._replace(count=group.count + other.count) if other else group
-        return sorted(merged.values(), key=lambda group: (-group.count, group.fingerprint))
+            merged[group.fingerprint] = group._replace(size=group.size + other.size) if other else group
+        return sorted(merged.values(), key=lambda group: (-group.size, group.fingerprint))
 
 
 class _Collect(beam.PTransform):

@@ -30,7 +30,7 @@ def text(flow: Flow) -> str:
 
 
 def _branches(flow: Flow, label: str, shown: set[str], indent: str) -> Iterator[str]:
-    edges = list(dict.fromkeys(edge._replace(count=None) for edge in flow.edges if edge.source == label))
+    edges = list(dict.fromkeys(edge._replace(elements=None) for edge in flow.edges if edge.source == label))
     for edge in edges:
         is_last = edge is edges[-1]
         arrow = _ARROWS.get(edge.kind, f"--{edge.name}-->" if edge.name else "-->")

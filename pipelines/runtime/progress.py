@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from rich.console import Console, Group
+from rich.console import Console, Group, JustifyMethod
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.progress_bar import ProgressBar
@@ -147,10 +147,11 @@ def _on_terminal(console: Console, counts: Counts, over: threading.Event) -> Non
 def _steps(busy_steps: list[Busy]) -> Table:
     """A line per busy step."""
     table = Table(box=None, pad_edge=False, show_header=False)
-    for justify in ("left", "right", "right", "left", "right", "right"):
-        table.add_column(justify=justify, no_wrap=True)  # type: ignore[arg-type]
+    justifications: list[JustifyMethod] = ["left", "right", "right", "left", "right", "right"]
+    for justify in justifications:
+        table.add_column(justify=justify, no_wrap=True)
     for busy in busy_steps:
-        known = [ProgressBar(1, busy.done, 20), *busy.ahead] if busy.ahead else []
+        known: list[ProgressBar | str] = [ProgressBar(1, busy.done or 0, 20), *busy.ahead] if busy.ahead else []
         table.add_row(Text(f"  {busy.step}"), f"{busy.items:,}", busy.pace, *known)
     return table
 

@@ -171,7 +171,7 @@ class _Write(_Convert):
     ) -> Iterator[Any]:
         held = self._held[window]
         held.append(element)
-        self._last = (timestamp, [window])
+        self._last = (timestamp, (window,))
         if len(held) >= _BATCH:
             yield from self.process_batch(self._held.pop(window), timestamp, window)
 
@@ -185,7 +185,7 @@ class _Write(_Convert):
         written, letters = self._write(batch, self._writer)
         self._seconds += perf_counter() - began
         self._unflushed += written
-        self._last = (timestamp, [window])
+        self._last = (timestamp, (window,))
         yield from (TaggedOutput(DEAD, letter) for letter in letters)
         # Emitted before the flush: downstream sees it only if the bundle commits.
         yield Written(str(self._queue), written)
@@ -204,7 +204,7 @@ class _Write(_Convert):
         for window, held in self._held.items():
             for output in self.process_batch(held, self._last[0], window):
                 is_tagged = isinstance(output, TaggedOutput)
-                value = WindowedValue(output.value if is_tagged else output, self._last[0], [window])
+                value = WindowedValue(output.value if is_tagged else output, self._last[0], (window,))
                 yield TaggedOutput(output.tag, value) if is_tagged else value
         if not self._unflushed or self._writer is None:
             return

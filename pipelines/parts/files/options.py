@@ -3,7 +3,7 @@
 import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from beam_patterns.pipelines import Options, check_queues, queue
 
@@ -17,6 +17,10 @@ class FileOptions(Options):
 
     A subclass has the options `output` and `dead_letters`, and one for the files, which it names in `files`.
     """
+
+    if TYPE_CHECKING:
+        output: str
+        dead_letters: str
 
     files: ClassVar[str]
     #: Packages that the pipeline needs, by module, and the extra that installs them.

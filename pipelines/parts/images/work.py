@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,7 +24,8 @@ class Tags(NamedTuple):
     colors: dict[str, int]
 
 
-class Deleter(NamedTuple):
+@dataclass(frozen=True)
+class Deleter:
     """A worker that deletes the original of an image and returns the image."""
 
     album: Album

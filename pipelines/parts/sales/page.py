@@ -1,7 +1,7 @@
 """The sales report as one self-contained page: charts, tables, and the rows that were left out."""
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,7 @@ def _charts(daily: Pairs, weeks: Mapping[Any, Totals], regions: list[Any], produ
     totals = totals_by(daily, lambda key: key[:2])
     first, last = min(day for day, _ in totals), max(day for day, _ in totals)
     days = [first + datetime.timedelta(days=n) for n in range((last - first).days + 1)]
-    series = {
+    series: dict[str, Sequence[float]] = {
         region: [totals.get((day, region), _ZERO).net / 100 for day in days] for region, _ in regions[:_MAX_LINES]
     }
     names, values = [name for name, _ in products], [of.net / 100 for _, of in products]

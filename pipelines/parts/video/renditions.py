@@ -101,13 +101,14 @@ class _VideoEncoder:
 
 
 def _turner(source: Source, size: tuple[int, int]) -> Callable[[Any], Any]:
+    from av import VideoFormat
     from av.filter import Graph
 
     turns = _TURNS.get(source.rotation, [])
     if not turns:
         return lambda frame: frame
     graph = Graph()
-    first = graph.add_buffer(width=size[0], height=size[1], format="yuv420p", time_base=source.stream.time_base)
+    first = graph.add_buffer(None, *size, VideoFormat("yuv420p"), time_base=source.stream.time_base)
     steps = [graph.add("transpose", direction) for direction in turns]
     graph.link_nodes(first, *steps, graph.add("buffersink")).configure()
 

@@ -38,7 +38,7 @@ def opened(path: str) -> Iterator["Source"]:
         except av.FFmpegError as error:
             if isinstance(error, OSError) and not isinstance(error, FileNotFoundError | IsADirectoryError):
                 raise  # An error of the file system, which may be temporary.
-            raise BrokenVideoError(_with_reason(error.strerror, log)) from error
+            raise BrokenVideoError(_with_reason(error.strerror or str(error), log)) from error
 
 
 class Source:

@@ -1,8 +1,9 @@
 """The work of video_thumbnails: frames, a contact sheet and an animated preview of one video."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from .folders import OutputFolders, replaced_folder
 from .frames import contact_sheet, save_animation, shots
@@ -14,7 +15,8 @@ DESCRIPTION, _SHEET, _PREVIEW = "thumbnails.json", "sheet.jpg", "preview.webp"
 _QUALITY = 85
 
 
-class Thumbnailer(NamedTuple):
+@dataclass(frozen=True)
+class Thumbnailer:
     """A worker from the path of a video to the path of a folder with its thumbnails.
 
     ```

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,7 +35,8 @@ class Thumbnail(NamedTuple):
 THUMBNAIL = Thumbnail()
 
 
-class Probe(NamedTuple):
+@dataclass(frozen=True)
+class Probe:
     """A worker from the path of a video to its description in JSON, which the other workers need."""
 
     folders: OutputFolders
@@ -46,7 +48,8 @@ class Probe(NamedTuple):
         return Message.of(about, key=self.folders.name(video).encode())
 
 
-class Renderer(NamedTuple):
+@dataclass(frozen=True)
+class Renderer:
     """A worker from a video as Probe describes it to the path of a rendition or thumbnail.
 
     The file gets the video's modification time, read before the video is: so a later run knows which video it shows.
@@ -81,7 +84,8 @@ class ManifestWriter(NamedTuple):
         """Yields the path of the manifest, or nothing."""
         about = video.json()
         folder, needed = self.folders.folder(about["video"]), [one for one in RENDITIONS if one.is_needed(about)]
-        if not all(Renderer(self.folders, result).is_done(video) for result in (*needed, THUMBNAIL)):
+        results: tuple[Rendition | Thumbnail, ...] = (*needed, THUMBNAIL)
+        if not all(Renderer(self.folders, result).is_done(video) for result in results):
             (folder / _MANIFEST).unlink(missing_ok=True)
             return
         manifest = {

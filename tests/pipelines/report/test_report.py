@@ -244,7 +244,9 @@ def test_edges_are_counted_on_every_runner(pipeline: Any) -> None:
     reported.build(p, options)
     result = p.run()
     result.wait_until_finish()
-    counted = {(e.source, e.name or e.kind): e.count for e in Flow.of(p, counts_of(result)).edges if e.kind != CONTROL}
+    counted = {
+        (e.source, e.name or e.kind): e.elements for e in Flow.of(p, counts_of(result)).edges if e.kind != CONTROL
+    }
     assert counted == {
         ("Read", DATA): 5,
         ("Read", DEAD): 0,

@@ -69,7 +69,7 @@ class WriteFiles(beam.PTransform):
 class _Shard(beam.DoFn):
     """Writes a temporary file per bundle, and per window if windows are published one by one."""
 
-    def __init__(self, target: Target, run: str, record: type, bounded: bool) -> None:
+    def __init__(self, target: Target, run: str, record: Any, bounded: bool) -> None:
         self._target, self._run, self._record, self._bounded = target, run, record, bounded
         self._open: dict[Any, tuple[OpenShard, Any, Any]] = {}
 
@@ -92,7 +92,7 @@ class _Shard(beam.DoFn):
     def finish_bundle(self) -> Iterator[Any]:
         while self._open:
             _, (shard, timestamp, window) = self._open.popitem()
-            yield WindowedValue((self._target.path, shard.close()), timestamp, [window])
+            yield WindowedValue((self._target.path, shard.close()), timestamp, (window,))
 
     def teardown(self) -> None:
         """Removes files that are still open: their bundle has failed."""

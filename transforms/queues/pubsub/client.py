@@ -117,7 +117,7 @@ def _endpoint() -> str:
 
 def connected(resource: Resource, role: str) -> Any:
     """The process's client for a role: "Subscriber" pulls and acknowledges, "Publisher" publishes."""
-    import grpc  # type: ignore[import-untyped]
+    import grpc
     from google.auth.exceptions import GoogleAuthError
 
     try:
