@@ -17,8 +17,6 @@ from .metadata import container_spec, metadata_of, options_class, table_of
 
 __all__ = ["main", "metadata_text", "rendered"]
 
-#: The page in the repository; `make templates` runs in a checkout.
-_QUEUES = Path(__file__).parents[2] / "docs" / "queues.md"
 _HEAD = """\
 # The pipelines' options
 
@@ -49,13 +47,13 @@ def main(module: ModuleType, argv: Sequence[str]) -> int:
     return 0
 
 
-def rendered(names: Sequence[str]) -> dict[str, str]:
-    """All generated files of the repository by their paths in it."""
+def rendered(names: Sequence[str], root: Path) -> dict[str, str]:
+    """All generated files of the repository at `root`, by their paths in it."""
     kinds = {name: _kind(name) for name in names}
     files = {f"templates/{n}.json": metadata_text(n, kind) for n, kind in kinds.items() if not kind.local}
     files["docs/options.md"] = "\n".join([_HEAD, *(_section(name, kind) for name, kind in kinds.items())])
     files |= {"templates/providers.yaml": listing.providers(), "docs/yaml-transforms.md": listing.reference()}
-    return files | {"docs/queues.md": _with_parameters(_QUEUES.read_text(encoding="utf-8"))}
+    return files | {"docs/queues.md": _with_parameters((root / "docs/queues.md").read_text(encoding="utf-8"))}
 
 
 def _with_parameters(page: str) -> str:
@@ -92,6 +90,6 @@ def _json(value: Any) -> str:
 if __name__ == "__main__":
     from beam_patterns.pipelines.cli.known import pipelines
 
-    for path, text in rendered(list(pipelines())).items():
+    for path, text in rendered(list(pipelines()), Path.cwd()).items():
         Path(path).parent.mkdir(exist_ok=True)
         Path(path).write_text(text, encoding="utf-8")

@@ -255,7 +255,7 @@ def test_a_message_that_is_not_a_dead_letter_is_kept(database: Path, capsys: pyt
     assert replay(database) == 0
     assert sent(database) == [b"1"]
     assert [(m.value, m.key) for m in messages(database, "dead", "replay")] == [(b"hello", b"k")]
-    assert "1 kept: this message is not a dead letter: it lacks" in capsys.readouterr().err
+    assert "1 kept: this message is not a dead letter: it has no attributes" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -277,7 +277,7 @@ def test_a_message_that_is_not_a_dead_letter_is_kept(database: Path, capsys: pyt
         ),
         (
             ["--dead_letters", "pubsub://p/dead-replay", "--to", "pubsub://p/orders"],
-            "--dead_letters: pubsub://p/dead-replay is a subscription, and messages are put back into its topic; "
+            "--dead_letters: pubsub://p/dead-replay is a subscription, and messages are appended to its topic; "
             "add ?topic=NAME",
         ),
         (

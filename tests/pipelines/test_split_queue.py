@@ -75,7 +75,7 @@ def test_with_every_match_a_message_goes_to_all_matching_cases(
         ({"cases": "item.a == 1"}, "--cases: 'item.a == 1' is not a case; a case is a name, a colon and a condition"),
         ({"cases": " ; "}, "--cases: ' ; ' has no case; a case is a name, a colon and a condition, write for"),
         ({"cases": "a: true; a: false"}, "--cases: there are two cases named 'a'; give each case its own name"),
-        ({"cases": "otherwise: true"}, "--cases: Splitter: 'otherwise' is the branch of what matches no case"),
+        ({"cases": "otherwise: true"}, "--cases: Splitter: 'otherwise' is the branch of elements that match no case"),
         ({"cases": "in: true"}, "--cases: Splitter: 'in' can't be the name of a branch; use "),
         (
             {"input": "sqlite:///q.db?topic=tell-email&group=g"},

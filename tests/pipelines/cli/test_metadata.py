@@ -22,7 +22,7 @@ TEMPLATES = sorted((ROOT / "templates").glob("*.json"))
 
 def test_what_is_generated_is_as_make_templates_would_write_it() -> None:
     """If this fails: make templates."""
-    files = rendered(list(pipelines()))
+    files = rendered(list(pipelines()), ROOT)
     assert {path: (ROOT / path).read_text() for path in files} == files
     assert sorted(path for path in files if path.endswith(".json")) == [f"templates/{path.name}" for path in TEMPLATES]
 
