@@ -24,7 +24,7 @@ def counted_here(counts: Counts) -> Iterator[None]:
         counts.finished(names, answer.process_bundle.monitoring_infos)
         return answer
 
-    SdkWorker.process_bundle = process_bundle  # type: ignore[method-assign]
+    SdkWorker.process_bundle = process_bundle  # type: ignore[assignment,method-assign]
     try:
         yield
     finally:

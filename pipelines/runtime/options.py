@@ -282,7 +282,7 @@ def _refuse_unknown(cls: type[Options], others: list[str]) -> None:
 
 
 def _beam_parser() -> argparse.ArgumentParser:
-    parser = _Parser(allow_abbrev=False, add_help=False, conflict_handler="resolve")
+    parser: Any = _Parser(allow_abbrev=False, add_help=False, conflict_handler="resolve")
     for options in PipelineOptions.__subclasses__():
         if options.__module__.startswith(("apache_beam.", f"{__package__}.")):
             options._add_argparse_args(parser)
