@@ -1,4 +1,4 @@
-"""What tests of streams share: pairs as events, at times and with watermarks."""
+"""Helpers for tests of streams: pairs as events, with times and watermarks."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -12,17 +12,17 @@ Pair = tuple[str, str]
 
 
 def item_of(pair: Pair) -> str:
-    """The item that a part is of."""
+    """The item of a part."""
     return pair[0]
 
 
 def part_of(pair: Pair) -> str:
-    """Which part it is."""
+    """The name of a part."""
     return pair[1]
 
 
 def stream(*events: Any, typ: Any = Tuple[str, str]) -> Stream:
-    """Elements as (value, seconds), watermarks as numbers; then the end."""
+    """A stream of elements, given as (value, seconds), and watermarks, given as numbers; then it ends."""
     made = Stream(coder=beam.coders.registry.get_coder(typ))
     for event in events:
         if isinstance(event, tuple):
@@ -38,7 +38,7 @@ def bounded() -> beam.Pipeline:
 
 
 class Stamp(beam.DoFn):
-    """Elements with their time and the start of their window."""
+    """Adds their time and the start of their window to elements."""
 
     def process(
         self, element: Any, timestamp: Any = beam.DoFn.TimestampParam, window: Any = beam.DoFn.WindowParam

@@ -134,7 +134,7 @@ def test_quantiles_are_within_the_stated_error_on_adversarial_distributions(name
 @given(
     st.lists(st.tuples(st.sampled_from("ab"), st.integers(-50, 150)), max_size=30), st.integers(1, 7), st.integers(1, 3)
 )
-def test_it_applies_to_its_own_output_however_the_input_is_split(pairs: list[Any], size: int, streams: int) -> None:
+def test_it_merges_its_own_output_for_any_split_of_the_input(pairs: list[Any], size: int, streams: int) -> None:
     expected = {key: Bins.of([v for k, v in pairs if k == key], EDGES) for key in {k for k, _ in pairs}}
     with beam.Pipeline("FnApiRunner") as p:
         parts = {

@@ -24,7 +24,7 @@ WORDS = st.lists(st.tuples(st.sampled_from(["the", "a", "of"]), st.integers(1, 1
 
 
 def more_expensive(one: Sale, other: Sale) -> Sale:
-    """The sale of more cents."""
+    """The sale with more cents."""
     return max(one, other, key=operator.attrgetter("cents"))
 
 
@@ -53,7 +53,7 @@ def test_any_order_and_any_partial_merges_give_the_same(words: list[tuple[str, i
 
 @settings(max_examples=15, deadline=None)
 @given(WORDS, st.integers(1, 5), st.integers(1, 3))
-def test_it_applies_to_its_own_output_however_the_input_is_split(
+def test_it_merges_its_own_output_for_any_split_of_the_input(
     words: list[tuple[str, int]], size: int, streams: int
 ) -> None:
     expected: Counter[str] = Counter()
@@ -68,7 +68,7 @@ def test_it_applies_to_its_own_output_however_the_input_is_split(
 
 
 @pytest.mark.parametrize("form", range(3))
-def test_a_combine_fn_does_what_it_does_elsewhere_in_beam(form: int) -> None:
+def test_a_combine_fn_has_the_same_results_as_in_beam(form: int) -> None:
     with beam.Pipeline("FnApiRunner") as p:
         sizes = p | forms(SALES)[form] | Reduce(beam.combiners.CountCombineFn(), key="region")
         assert_that(sizes, equal_to([("north", 3), ("south", 1)]))

@@ -23,7 +23,7 @@ def test_murmur2_agrees_with_kafka_s_own_client(key: bytes) -> None:
 
 
 @given(st.lists(st.binary(max_size=40), min_size=32, max_size=100), st.integers(1, 100))
-def test_many_keys_at_once_go_where_each_alone_goes(keys: list[bytes], partitions: int) -> None:
+def test_many_keys_at_once_get_the_same_partitions_as_one_by_one(keys: list[bytes], partitions: int) -> None:
     assert kafka_partitions(keys, partitions) == [(murmur2(key) & 0x7FFFFFFF) % partitions for key in keys]
 
 

@@ -1,4 +1,4 @@
-"""Sharder places keys exactly where Kafka's own producer, the Java one, puts them."""
+"""Sharder places keys exactly on the partitions of Kafka's own producer, which is written in Java."""
 
 import random
 

@@ -74,7 +74,7 @@ def test_every_form_gives_the_same_sums_and_counts(pipeline: Any, form: int) -> 
     ],
     ids=["names", "expressions", "functions", "fanout", "fanout by key"],
 )
-def test_a_column_may_be_named_computed_or_picked_by_a_function(form: int, sum_: Sum) -> None:
+def test_a_value_may_be_a_column_an_expression_or_a_function(form: int, sum_: Sum) -> None:
     with beam.Pipeline("FnApiRunner") as p:
         assert_that(p | forms(SALES)[form] | sum_, equal_to([("north", 3029), ("south", 500)]))
 
@@ -161,7 +161,7 @@ def test_sums_beyond_64_bits_cross_the_shuffle(pipeline: Any) -> None:
     st.integers(1, 5),
     st.integers(1, 3),
 )
-def test_partial_sums_of_any_split_merge_to_the_same(pairs: list[tuple[str, int]], size: int, streams: int) -> None:
+def test_partial_sums_of_any_split_merge_to_the_same_sum(pairs: list[tuple[str, int]], size: int, streams: int) -> None:
     expected: dict[str, int] = defaultdict(int)
     for key, number in pairs:
         expected[key] += number
@@ -195,7 +195,7 @@ def test_without_a_handler_the_run_fails_with_a_sentence() -> None:
         _ = p | beam.Create([("a", "x")], reshuffle=False) | Sum()
 
 
-def test_messages_are_summed_by_what_is_in_their_json() -> None:
+def test_messages_are_summed_by_the_fields_of_their_json() -> None:
     messages = [Message.of({"user": "ann", "n": 2}), Message.of({"user": "ann", "n": 3})]
     with beam.Pipeline("FnApiRunner") as p:
         totals = p | Lists(messages, Message) | Sum(value="n", key="user").with_view(Message.json)
@@ -212,7 +212,7 @@ def test_element_types_are_set() -> None:
 
 @pytest.mark.integration
 @pytest.mark.parametrize("sum_", [Sum(), Sum().with_fanout(3)], ids=["plain", "fanout"])
-def test_windows_fire_with_their_own_sums_and_late_values_count_where_lateness_is_allowed(
+def test_windows_fire_with_their_own_sums_and_late_values_count_if_lateness_is_allowed(
     streaming: Any, sum_: Sum
 ) -> None:
     stream = (

@@ -45,7 +45,7 @@ def letter(kind: str) -> DeadLetter:
     return DeadLetter.of(b"", ValueError(kind), step="Check")._replace(fingerprint=kind)
 
 
-def trips(failures: Failures, kinds: list[str]) -> int | None:
+def stops_after(failures: Failures, kinds: list[str]) -> int | None:
     """The number of items after which the breaker stops; "" is an item that succeeds."""
     for number, kind in enumerate(kinds):
         try:
@@ -63,7 +63,7 @@ def test_it_stops_exactly_when_too_many_of_the_last_items_failed_the_same_way(
 ) -> None:
     windows = ((end, kinds[max(0, end - of_last) : end]) for end in range(1, len(kinds) + 1))
     expected = next((end for end, last in windows if last[-1] and last.count(last[-1]) >= share * of_last), None)
-    assert trips(Failures(Breaker(share, of_last), "Check"), kinds) == expected
+    assert stops_after(Failures(Breaker(share, of_last), "Check"), kinds) == expected
 
 
 def is_small(number: int) -> bool:
@@ -202,8 +202,8 @@ def test_the_step_of_a_missing_part_and_of_an_invalid_row_is_the_users_label_too
 
 
 def test_failures_of_different_kinds_do_not_add_up() -> None:
-    assert trips(Failures(Breaker(0.5, 4), "Check"), ["a", "b", "a"]) == 3
-    assert trips(Failures(Breaker(0.5, 4), "Check"), ["a", "b", "c", "d", "e"]) is None
+    assert stops_after(Failures(Breaker(0.5, 4), "Check"), ["a", "b", "a"]) == 3
+    assert stops_after(Failures(Breaker(0.5, 4), "Check"), ["a", "b", "c", "d", "e"]) is None
 
 
 @pytest.mark.parametrize("wrong", [{"share": 0}, {"share": 2}, {"of_last": 0}, {"of_last": 1.5}])

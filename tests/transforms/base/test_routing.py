@@ -32,17 +32,17 @@ ORDERS = [Order(i, ("email", "sms", "fax", None)[i % 4], i / 2) for i in range(5
 
 
 def elements(orders: list[Order]) -> beam.PTransform:
-    """One by one."""
+    """Orders one by one."""
     return beam.Create(orders).with_output_types(Order)
 
 
 def lists(orders: list[Order]) -> beam.PTransform:
-    """In lists."""
+    """Orders in lists."""
     return Lists(orders, Order)
 
 
 def tables(orders: list[Order]) -> beam.PTransform:
-    """In Arrow tables."""
+    """Orders in Arrow tables."""
     return Tables(orders, Order, SCHEMA)
 
 
@@ -124,7 +124,7 @@ def test_splitter_by_key_sends_each_element_to_the_branch_of_that_name(pipeline:
 
 @forms
 @pytest.mark.parametrize("key", ["number", lambda order: order.number], ids=["column", "function"])
-def test_sharder_puts_each_key_where_place_says(pipeline: Any, form: Form, key: Any) -> None:
+def test_sharder_sends_each_key_to_the_shard_that_place_returns(pipeline: Any, form: Form, key: Any) -> None:
     sharder = Sharder(3, key=key)
     run = run_pattern(sharder, form(ORDERS), pipeline)
     for shard in range(3):
@@ -219,17 +219,17 @@ def law_of_conservation(source: beam.PTransform, things: list[Any]) -> None:
 
 @few
 @given(st.lists(anything, max_size=20))
-def test_nothing_is_lost_or_doubled_element_by_element(things: list[Any]) -> None:
+def test_nothing_is_lost_or_duplicated_element_by_element(things: list[Any]) -> None:
     law_of_conservation(beam.Create(things), things)
 
 
 @few
 @given(st.lists(anything, max_size=20), st.integers(1, 9))
-def test_nothing_is_lost_or_doubled_in_lists_of_anything(things: list[Any], size: int) -> None:
+def test_nothing_is_lost_or_duplicated_in_lists_of_anything(things: list[Any], size: int) -> None:
     law_of_conservation(Lists(things, Any, size), things)
 
 
 @few
 @given(st.lists(messages, max_size=20), st.integers(1, 9))
-def test_nothing_is_lost_or_doubled_in_lists_of_messages(things: list[Message], size: int) -> None:
+def test_nothing_is_lost_or_duplicated_in_lists_of_messages(things: list[Message], size: int) -> None:
     law_of_conservation(Lists(things, Message, size), things)
