@@ -134,6 +134,7 @@ class Partition(beam.PTransform):
 
     def expand(self, letters: PCollection) -> Any:
         step = beam.ParDo(_Partition(), AsSingleton(self._verdicts))
+        step.label = "ParDo(_Part)"
         outputs = letters | "Part" >> step.with_outputs(REFUSED, KEEP, FOREIGN, main=SEND)
         for name in Parts._fields:
             outputs[name].element_type = Message if name == FOREIGN else DeadLetter
