@@ -1,19 +1,27 @@
 """Fixtures for all tests: a pipeline on each runner."""
 
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import apache_beam as beam
+import hypothesis
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_patterns.transforms.work.fork_server import ForkServer
 
+from . import SOAK
 from .servers import chromium, flink, prism, wait_until
 from .servers import kafka as kafka_server
 from .servers import pubsub as pubsub_server
+
+#: Beam makes some 200 argument parsers per pipeline, and each asks for the terminal's size and for translations.
+os.environ |= {"COLUMNS": "80", "LINES": "24", "LANGUAGE": "C"}
+hypothesis.settings.register_profile("sample", max_examples=100 * SOAK)
+hypothesis.settings.load_profile("sample")
 
 
 def pytest_configure() -> None:
@@ -62,7 +70,9 @@ def _is_of_a_worker(thread: threading.Thread) -> bool:
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Makes each file a group for one process, unless a test names its group, as those on the Flink cluster do."""
+    """Makes each file a group for one process, unless a test names its group, and marks property tests for the soak."""
+    if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
+        item.add_marker(pytest.mark.soak)
     if item.get_closest_marker("xdist_group") is None:
         item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
 

@@ -107,6 +107,7 @@ def test_the_example_is_short() -> None:
     assert len(KIND.splitlines()) <= 60
 
 
+@pytest.mark.integration
 def test_a_process_registers_the_kind_as_the_guide_shows(tmp_path: Path) -> None:
     (tmp_path / "spool_queue.py").write_text(KIND)
     code = f"{REGISTRATION}\n{CONTRACT.replace(SPOOL, f'{tmp_path}/spool')}"

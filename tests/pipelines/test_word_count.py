@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from beam_patterns.pipelines.word_count import run
 from beam_patterns.transforms.queues import Message, open_queue
+from tests import SOAK
 
 
 def counted(folder: Path, text: str, *more: str) -> dict[str, int]:
@@ -49,7 +50,7 @@ def test_words_of_any_script_are_counted_over_all_files(tmp_path: Path) -> None:
 
 
 @pytest.mark.integration
-@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=5 * SOAK, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(st.lists(st.sampled_from(["the", "cat", "dog", "a"]), max_size=8), min_size=1, max_size=30),
     st.integers(1, 4),

@@ -18,6 +18,7 @@ def broken(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> I
     return f"broken://{uuid4().hex}"
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("broken", "law"),
     [
@@ -47,6 +48,7 @@ def test_a_rejected_message_must_be_returned_by_flush(broken: str) -> None:
         queue_contract(broken, rejects=Message(b"bad"))
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("broken", ["Stopping"], indirect=True)
 def test_an_unreadable_part_must_become_a_dead_letter(broken: str) -> None:
     def damage() -> None:
@@ -64,6 +66,7 @@ def test_another_queue_may_be_given() -> None:
         queue_contract(f"memory://{name}", other=f"memory://{name}?group=g")
 
 
+@pytest.mark.integration
 def test_fields_that_the_kind_does_not_store_are_left_out(tmp_path) -> None:
     with pytest.raises(AssertionError, match="breaks the law of fields: "):
         queue_contract(f"{tmp_path}/out.jsonl")

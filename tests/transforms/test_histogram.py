@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from beam_patterns.testing import run_pattern
 from beam_patterns.transforms import Bins, Histogram, Quantiles
 from beam_patterns.transforms.combine.histogram import BinMerge, SketchMerge, _BinCollector
+from tests import SOAK
 from tests.running import Lists
 
 from .test_sum import SALES, forms
@@ -130,7 +131,7 @@ def test_quantiles_are_within_the_stated_error_on_adversarial_distributions(name
     assert misses <= 2  # The bound holds for 99 of 100 ranks.
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=5 * SOAK, deadline=None)
 @given(
     st.lists(st.tuples(st.sampled_from("ab"), st.integers(-50, 150)), max_size=30), st.integers(1, 7), st.integers(1, 3)
 )

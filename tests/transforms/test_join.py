@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from beam_patterns.testing import run_pattern
 from beam_patterns.transforms import ElementError, Join, Joined
+from tests import SOAK
 from tests.running import Lists
 from tests.streams import Stamp, bounded, item_of, part_of, stream
 
@@ -35,7 +36,7 @@ def test_an_item_passes_when_a_part_from_each_input_is_there(pipeline: Any) -> N
         )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=8 * SOAK, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.dictionaries(st.sampled_from("abcdef"), st.integers(1, 4), max_size=4),
     st.integers(1, 3),

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from beam_patterns.testing import run_pattern
 from beam_patterns.transforms import ElementError, Reduce, Splitter
 from beam_patterns.transforms.combine.merge import FunctionMerge
+from tests import SOAK
 from tests.running import Lists, Tables
 
 from .test_sum import SALES, SCHEMA, Sale, forms
@@ -51,7 +52,7 @@ def test_any_order_and_any_partial_merges_give_the_same(words: list[tuple[str, i
     assert parts == ([dict(expected)] if words else [])
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=5 * SOAK, deadline=None)
 @given(WORDS, st.integers(1, 5), st.integers(1, 3))
 def test_it_merges_its_own_output_for_any_split_of_the_input(
     words: list[tuple[str, int]], size: int, streams: int

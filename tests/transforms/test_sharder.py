@@ -42,6 +42,7 @@ def test_the_keys_of_an_excluded_shard_are_spread_over_all_others() -> None:
     assert min(moved.values()) > 0.25 * sum(moved.values())
 
 
+@pytest.mark.integration
 def test_rendezvous_moves_a_fifth_of_the_keys_from_four_to_five_shards_and_all_to_the_new_one() -> None:
     four, five = Sharder(4).with_rendezvous(), Sharder(5).with_rendezvous()
     moved = [(four.place(key), five.place(key)) for key in KEYS if four.place(key) != five.place(key)]

@@ -23,6 +23,7 @@ from beam_patterns.testing import run_pattern
 from beam_patterns.transforms import ElementError, Sum
 from beam_patterns.transforms.combine.sums import Add, Number, SumCollector
 from beam_patterns.transforms.queues import Message
+from tests import SOAK
 from tests.running import Lists, Tables
 
 
@@ -155,7 +156,7 @@ def test_sums_beyond_64_bits_cross_the_shuffle(pipeline: Any) -> None:
         assert_that(totals, equal_to([("a", 3 * (2**63 - 1))]))
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=6 * SOAK, deadline=None)
 @given(
     st.lists(st.tuples(st.sampled_from("abc"), st.integers(-(2**60), 2**60)), max_size=20),
     st.integers(1, 5),

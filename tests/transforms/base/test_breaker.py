@@ -129,6 +129,7 @@ def test_every_pattern_stops_at_the_same_item_in_every_form(pattern: Any, form: 
     assert stopped(pattern, numbers(form)) == SENTENCE.format(error="ValueError: 39 is odd")
 
 
+@pytest.mark.integration
 def test_items_that_lack_parts_at_their_deadline_are_failures() -> None:
     parts = [(f"item {n}", part) for n in range(1000) for part in ("plate", "color")[: 1 + n % 2]]
     join = Join(key=item_of, part=part_of, expected=["plate", "color"])

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from beam_patterns.testing import run_pattern
 from beam_patterns.transforms import Copier, Filter, Merger, Sharder, Splitter
 from beam_patterns.transforms.queues import Message
+from tests import SOAK
 from tests.running import Lists, Tables
 
 
@@ -48,7 +49,7 @@ def tables(orders: list[Order]) -> beam.PTransform:
 
 Form = Callable[[list[Order]], beam.PTransform]
 forms = pytest.mark.parametrize("form", [elements, lists, tables])
-few = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+few = settings(max_examples=6 * SOAK, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def numbers(orders: list[Order]) -> list[int]:

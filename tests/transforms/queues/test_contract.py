@@ -29,6 +29,7 @@ def add_file(folder: Path, name: str, content: bytes) -> Callable[[], object]:
     return lambda: (folder / name).write_bytes(content)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("suffix", "rejects", "damaged"),
     [
@@ -45,6 +46,7 @@ def test_files_of_values(tmp_path: Path, suffix: str, rejects: bytes, damaged: b
     queue_contract(f"{tmp_path}/appended{suffix}", other=other, keeps=(), rejects=Message(rejects))
 
 
+@pytest.mark.integration
 def test_parquet_files(tmp_path: Path) -> None:
     damage = add_file(tmp_path, "out-damaged.parquet", b"PAR1")
     queue_contract(f"{tmp_path}/out-*.parquet", other=f"{tmp_path}/other.parquet", damage=damage)

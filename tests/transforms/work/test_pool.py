@@ -89,6 +89,7 @@ def dies_while_its_result_is_sent(size: int) -> bytes:
     return bytes(size)
 
 
+@pytest.mark.integration
 def test_a_worker_that_dies_while_it_sends_fails_only_its_item() -> None:
     with Client(dies_while_its_result_is_sent) as client:
         for _ in range(3):
@@ -150,6 +151,7 @@ def test_a_crash_ends_the_daemons_of_its_worker_and_no_others(tmp_path: Path) ->
     wait_until(lambda: not working.is_alive(daemons[0]), "the daemon's end")
 
 
+@pytest.mark.integration
 def test_a_timeout_ends_the_daemons_of_its_worker(tmp_path: Path) -> None:
     daemon = tmp_path / "daemon"
     with Client(starts_daemon_then, timeout=2) as client:

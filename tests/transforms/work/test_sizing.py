@@ -85,6 +85,7 @@ def test_the_advice_for_too_few_workers_shows_the_wait_with_more() -> None:
     )
 
 
+@pytest.mark.integration
 @pytest.mark.usefixtures("fork_server")
 def test_a_run_measures_each_of_its_work_queues(pipeline: Callable[..., beam.Pipeline]) -> None:
     p = pipeline()

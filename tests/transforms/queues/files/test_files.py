@@ -37,7 +37,7 @@ from beam_patterns.transforms.queues import (
 from beam_patterns.transforms.queues.files import lines as file_lines
 from beam_patterns.transforms.queues.files.queue import FileQueue
 from beam_patterns.transforms.queues.files.target import truncate
-from tests import ROOT
+from tests import ROOT, SOAK
 from tests.transforms.base.test_message import messages
 from tests.transforms.queues.other_user import error_of, locked_folder
 
@@ -47,7 +47,9 @@ LETTER = DeadLetter.of(
 )
 BYTES_LETTER = LETTER._replace(payload=b"\xff\n", key=None, event_time=12.5)
 
-any_property = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50, deadline=None)
+any_property = settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20 * SOAK, deadline=None
+)
 
 
 def put(path: Path, *messages: Message) -> list[tuple[Message, str]]:
@@ -685,6 +687,7 @@ def test_a_truncated_gzip_file_is_read_up_to_the_damage_and_named(tmp_path):
     )
 
 
+@pytest.mark.integration
 def test_missing_permissions_are_named():
     with locked_folder() as folder:
         (folder / "in.jsonl").write_bytes(b"a\n")

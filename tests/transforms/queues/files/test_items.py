@@ -153,6 +153,7 @@ def paths_in_order(videos: Path) -> list[str]:
     return sorted((path.name for path in videos.glob("*.mp4") if path.is_file() and path.name[0] != "."), key=len)
 
 
+@pytest.mark.integration
 @pytest.mark.usefixtures("fork_server")
 def test_the_work_queue_pipeline_processes_new_and_changed_files_only(videos: Path, tmp_path: Path) -> None:
     given = ["--input", f"{videos}/*.mp4", "--output", f"{tmp_path}/out.jsonl", "--done", f"{tmp_path}/done"]

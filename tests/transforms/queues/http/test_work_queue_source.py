@@ -156,6 +156,7 @@ class Odd(Source):
         raise KeyError(name)
 
 
+@pytest.mark.integration
 def test_these_tests_fail_for_a_source_with_another_interface() -> None:
     with serving(Odd(["gone", "gone"])) as url:
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--work-queue-source", url]

@@ -23,7 +23,7 @@ from beam_patterns.transforms.queues import (
     open_queue,
 )
 from beam_patterns.transforms.queues.sqlite import database as sqlite_database
-from tests import ROOT
+from tests import ROOT, SOAK
 from tests.transforms.base.test_message import messages
 from tests.transforms.queues.other_user import error_of, locked_folder
 
@@ -55,7 +55,7 @@ def child(*arguments: object) -> "subprocess.Popen[bytes]":
     )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20 * SOAK, deadline=None)
 @given(messages)
 def test_any_message_is_read_as_it_was_written(tmp_path, message):
     database = tmp_path / "any.db"
