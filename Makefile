@@ -14,11 +14,12 @@ RUN := $(BIN)/python pipelines/new_user_signup.py \
 	--output '$(QUEUES)' --dead_letters '$(QUEUES)dead_letters' --mail '$(DEMO)/outbox'
 # Type checkers find the package of a strict editable install only, which has a link for each file that it knows.
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --config-settings editable_mode=strict --editable
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup
 FOLDERS := $(shell find transforms pipelines testing -type d -not -name __pycache__)
 GENERATE := $(BIN)/python examples/signups.py --count $(SIGNUPS) --confirmations '$(QUEUES)confirmations'
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench servers templates clean
+.PHONY: help demo test check lint bench servers templates clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -38,18 +39,21 @@ demo: $(VENV)/installed ## Run the sign-up flow on 10,000 generated sign-ups, th
 	@echo; echo 'The mails are a Maildir: mutt -f demo/outbox, or any mail program. The queues are one SQLite file.'
 
 test: $(VENV)/installed-dev ## Run all tests; what they need is installed first
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup --reruns 1 --rerun-except AssertionError -rR $(TESTS)
+	@$(PYTEST) --reruns 1 --rerun-except AssertionError -rR $(TESTS)
+
+check: lint ## Run lint, and the tests that need no server and are fast
+	@$(PYTEST) -q -m 'not integration' $(TESTS)
 
 lint: $(VENV)/installed-dev ## Check style and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
 bench: $(VENV)/installed-dev ## Measure the batch path against plain Beam
-	@for file in $(filter-out bench/kafka_bytewax.py bench/kafka_loop.py,$(wildcard bench/*.py)); do echo "== $$file"; $(BIN)/python -m bench.$$(basename $$file .py) || exit 1; done
+	@for file in $(filter-out bench/kafka_bytewax.py bench/kafka_loop.py bench/soak.py,$(wildcard bench/*.py)); do echo "== $$file"; $(BIN)/python -m bench.$$(basename $$file .py) || exit 1; done
 
 servers: $(VENV)/installed-dev ## Start Kafka and a Flink cluster, until Ctrl-C, and say what sends a pipeline there
 	@$(BIN)/python -m tests.servers
 
-templates: $(VENV)/installed ## Write templates/*.json, providers.yaml and their docs anew, from what is declared
+templates: $(VENV)/installed ## Write templates/*.json, providers.yaml and their docs from what is declared
 	@$(BIN)/python -m beam_patterns.pipelines.cli.templates
 
 clean: ## Remove the virtual environment, the demo and caches

@@ -1,5 +1,6 @@
 """Runs one transform on a few items and returns all its outputs."""
 
+import copy
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -92,7 +93,9 @@ def _inputs(p: beam.Pipeline, items: Any) -> Any:
 
 
 def _input(p: beam.Pipeline, items: Any, label: str) -> PCollection:
-    return p | label >> (items if isinstance(items, beam.PTransform) else beam.Create(list(items), reshuffle=False))
+    if not isinstance(items, beam.PTransform):
+        return p | label >> beam.Create(list(items), reshuffle=False)
+    return p | label >> copy.copy(items)  # Beam binds a labelled source to its first pipeline.
 
 
 def _named(outputs: Any) -> dict[Any, PCollection]:

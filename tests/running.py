@@ -1,19 +1,12 @@
 """Sources for tests of patterns: lists of elements and Arrow tables."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
 from apache_beam.pvalue import PCollection
 from apache_beam.typehints import List
-
-from beam_patterns.testing import Outputs, run_pattern
-
-
-def Run(make: Callable[[], beam.Pipeline], build: Callable[[Any, Any], Any]) -> Outputs:  # noqa: N802
-    """The outputs of a function of a pipeline and an error handler. New tests call run_pattern."""
-    return run_pattern(build, None, make)
 
 
 class Lists(beam.PTransform):

@@ -79,6 +79,7 @@ def test_public_classes_and_functions_have_docstrings() -> None:
     assert lacking == []
 
 
+@pytest.mark.integration
 def test_importing_the_transforms_loads_no_client_that_is_not_used() -> None:
     heavy = (
         "kafka confluent_kafka google.cloud.pubsub sqlite3 pebble tenacity httpx datasketches matplotlib av PIL rich"

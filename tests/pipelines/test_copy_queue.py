@@ -17,6 +17,7 @@ MESSAGES = [
 ]
 
 
+@pytest.mark.integration
 def test_each_output_has_all_messages_byte_for_byte_and_a_second_run_finds_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -72,6 +73,7 @@ def test_wrong_options_start_nothing(
     assert refused(run, given, capsys).startswith(sentence)
 
 
+@pytest.mark.integration
 def test_the_report_shows_the_queues_as_they_were_given(tmp_path: Path) -> None:
     place = Place(tmp_path)
     place.put("videos", *MESSAGES)

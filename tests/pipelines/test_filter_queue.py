@@ -49,6 +49,7 @@ def ran(place: Place, **changes: str) -> int:
     return run([f"--{name}={value}" for name, value in arguments(place, **changes).items()])
 
 
+@pytest.mark.integration
 def test_messages_that_meet_the_condition_pass_byte_for_byte_and_a_second_run_finds_nothing(
     place: Place, capsys: pytest.CaptureFixture[str]
 ) -> None:

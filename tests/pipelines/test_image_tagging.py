@@ -243,6 +243,7 @@ def test_no_vehicles_are_found_in_an_empty_image(tmp_path: Path, size: tuple[int
         assert find_vehicles(read(tmp_path / name).pixels) == []
 
 
+@pytest.mark.integration
 def test_an_image_that_would_fill_the_memory_is_an_error(tmp_path: Path) -> None:
     Image.new("1", (20_000, 20_000)).save(tmp_path / "a.png")
     with pytest.raises(BrokenImageError, match="decompression bomb"):

@@ -36,6 +36,7 @@ def test_the_output_has_all_messages_byte_for_byte_and_the_next_run_continues_in
     assert len(place.messages("notices")) == 6
 
 
+@pytest.mark.integration
 def test_inputs_may_be_of_different_kinds_and_a_message_that_the_output_cannot_hold_is_a_dead_letter(
     tmp_path: Path,
 ) -> None:

@@ -28,6 +28,7 @@ def place(tmp_path: Path) -> Place:
     return Place(tmp_path)
 
 
+@pytest.mark.integration
 def test_every_user_gets_the_right_mails_and_subscriptions(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     place.put(
         "signups",

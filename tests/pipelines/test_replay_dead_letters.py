@@ -170,6 +170,7 @@ def test_the_limit_chooses_the_items_that_failed_first(database: Path) -> None:
     assert sorted(sent(database)) == [b"1", b"2", b"3", b"4"]
 
 
+@pytest.mark.integration
 def test_several_letters_about_one_item_send_it_once(database: Path) -> None:
     first, second = letter(1), letter(1)._replace(last_failed_at=9.0, step="Other")
     write_letters(database, first, second, first, letter(2))
@@ -221,6 +222,7 @@ def test_items_that_were_sent_back_too_often_go_to_their_own_queue(database: Pat
     assert letters(database, group="replay") == []
 
 
+@pytest.mark.integration
 def test_the_journal_shows_how_many_items_are_resolved_and_how_many_failed_again(
     database: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -235,6 +237,7 @@ def test_the_journal_shows_how_many_items_are_resolved_and_how_many_failed_again
     assert "of 3 sent back before, 1 failed again, 2 are resolved" in capsys.readouterr().out
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("kind", ["jsonl", "parquet"])
 def test_the_journal_records_which_letters_in_files_were_replayed(database: Path, tmp_path: Path, kind: str) -> None:
     put(database, "orders", Message(b"0"))
@@ -249,6 +252,7 @@ def test_the_journal_records_which_letters_in_files_were_replayed(database: Path
         assert sent(database) == [b"0", b"1", b"2"]
 
 
+@pytest.mark.integration
 def test_a_message_that_is_not_a_dead_letter_is_kept(database: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_letters(database, letter(1))
     put(database, "dead", Message(b"hello", b"k"))
@@ -305,6 +309,7 @@ def test_a_source_queue_that_does_not_exist_is_not_created(database: Path, capsy
     assert len(messages(database, "dead", "replay")) == 1
 
 
+@pytest.mark.integration
 def test_with_a_rate_everything_arrives(database: Path) -> None:
     write_letters(database, *(letter(n) for n in range(20)))
     assert replay(database, "--rate", "200") == 0

@@ -69,6 +69,7 @@ def test_csv_and_parquet_give_the_same_totals_except_for_broken_rows(tmp_path: P
     assert total["csv"] + lost == total["parquet"]
 
 
+@pytest.mark.integration
 def test_a_day_begins_at_midnight_of_the_zone_and_a_week_on_the_chosen_day(tmp_path: Path) -> None:
     times = ["2026-03-28T22:59:59Z", "2026-03-28T23:00:00Z", "2026-03-29T21:59:59Z", "2026-03-29T22:00:00Z"]
     (tmp_path / "orders.csv").write_text(HEAD + "".join(f"{time},north,tea,1,1.00\n" for time in times))
@@ -77,6 +78,7 @@ def test_a_day_begins_at_midnight_of_the_zone_and_a_week_on_the_chosen_day(tmp_p
     assert [(row[0], row[3]) for row in totals(output, "weekly")] == [("2026-03-22", 1), ("2026-03-29", 3)]
 
 
+@pytest.mark.integration
 def test_refunds_are_separate_and_each_period_is_compared_with_the_one_before(tmp_path: Path) -> None:
     rows = ["2026-03-02,10.00", "2026-03-02,-2.50", "2026-03-03,15.00", "2026-03-05,1.00"]
     lines = [f"{row.split(',')[0]}T12:00:00Z,north,tea,2,{row.split(',')[1]}\n" for row in rows]
@@ -101,6 +103,7 @@ def test_refunds_are_separate_and_each_period_is_compared_with_the_one_before(tm
     ]
 
 
+@pytest.mark.integration
 def test_invalid_rows_are_dead_letters_and_the_page_counts_them_by_reason(tmp_path: Path) -> None:
     good = "2026-03-02T12:00:00Z,<north & co>,tea,1,10.00\n"
     bad = "2026-03-02T12:00:00Z,,tea,1,10.00\nyesterday,north,tea,1,10.00\n2026-03-02T12:00:00Z,north,tea,1,free\n"

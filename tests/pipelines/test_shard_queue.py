@@ -35,6 +35,7 @@ def shards(place: Place) -> list[list[Message]]:
     return [place.messages(f"users-{number}") for number in range(3)]
 
 
+@pytest.mark.integration
 def test_a_key_in_the_payload_decides_the_shard_as_kafka_does_and_a_second_run_finds_nothing(
     place: Place, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -26,6 +26,7 @@ def place(tmp_path: Path) -> Place:
     return Place(tmp_path)
 
 
+@pytest.mark.integration
 def test_every_customer_is_notified_as_they_chose(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     untold = [order("none"), order("silent", notify=None), order("fax", "fax")]
     place.put(
@@ -60,6 +61,7 @@ def test_every_customer_is_notified_as_they_chose(place: Place, capsys: pytest.C
     assert "in = out + dropped + dead + duplicates at every step" in shown
 
 
+@pytest.mark.integration
 def test_a_notice_that_cannot_be_sent_is_a_dead_letter_and_the_other_channel_still_works(place: Place) -> None:
     place.put(
         "orders",
@@ -100,6 +102,7 @@ def test_a_repeated_run_and_a_repeated_order_send_no_notice_twice(
     assert place.mails() == []
 
 
+@pytest.mark.integration
 def test_a_name_cannot_add_a_header(place: Place) -> None:
     tricky = "=?utf-8?q?Ann=0D=0ABcc=3A_x=40example=2Ecom?="
     place.put("orders", order("1", "email", name=tricky))

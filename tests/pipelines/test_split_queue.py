@@ -38,6 +38,7 @@ def split(place: Place) -> list[list[Message]]:
     return [place.messages(f"tell-{name}") for name in ("email", "sms", "otherwise")]
 
 
+@pytest.mark.integration
 def test_a_message_goes_to_the_first_matching_case_and_a_second_run_finds_nothing(
     place: Place, capsys: pytest.CaptureFixture[str]
 ) -> None:

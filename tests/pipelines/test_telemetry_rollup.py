@@ -21,9 +21,10 @@ from beam_patterns.pipelines.parts.telemetry.events import Event
 from beam_patterns.pipelines.parts.telemetry.rollup import RollUp
 from beam_patterns.pipelines.runtime.queues import messages_of
 from beam_patterns.pipelines.telemetry_rollup import TelemetryRollupOptions, build, run, telemetry_rollup
+from beam_patterns.testing import run_pattern
 from beam_patterns.transforms.queues import Message, open_queue
 from tests import ROOT
-from tests.running import Lists, Run
+from tests.running import Lists
 from tests.servers import wait_until
 from tests.servers.kafka import Cluster
 
@@ -73,6 +74,7 @@ def test_a_bounded_run_agrees_with_duckdb(tmp_path: Path) -> None:
             assert below - 0.02 <= share <= upto + 0.02, (metric, since, name)
 
 
+@pytest.mark.integration
 def test_an_invalid_event_is_a_dead_letter_with_the_reason(tmp_path: Path) -> None:
     bad = {
         "not a JSON object but list": Message(b"[1]"),
@@ -97,9 +99,10 @@ def test_an_invalid_event_is_a_dead_letter_with_the_reason(tmp_path: Path) -> No
 
 def test_a_bounded_run_writes_each_window_once_on_every_runner(pipeline: Any) -> None:
     messages = [event(1, 1.0), event(59, 2.0), event(61, 4.0)]
-    run_ = Run(
+    run_ = run_pattern(
+        lambda events, dead: {"windows": telemetry_rollup(events, window=60, lateness=0, dead=dead)},
+        Lists(messages, Message),
         pipeline,
-        lambda p, dead: {"windows": telemetry_rollup(p | Lists(messages, Message), window=60, lateness=0, dead=dead)},
     )
     assert sorted((message.json()["from"], message.json()["sum"]) for message in run_["windows"]) == [
         ("1970-01-01T00:00:00+00:00", 3.0),
@@ -124,9 +127,8 @@ def test_a_stream_writes_a_window_at_its_end_and_again_for_each_late_event_and_a
         .add_elements([arriving(101, event(4, 16.0))])  # Too late: the window accepted events until 60 + 30.
         .advance_watermark_to_infinity()
     )
-    run_ = Run(
-        streaming,
-        lambda p, dead: {"windows": telemetry_rollup(p | stream, window=60, lateness=30, dead=dead)},
+    run_ = run_pattern(
+        lambda events, dead: {"windows": telemetry_rollup(events, window=60, lateness=30, dead=dead)}, stream, streaming
     )
     updates = defaultdict(list)
     for message in run_["windows"]:

@@ -181,6 +181,7 @@ def test_every_video_gets_the_renditions_that_it_needs_and_a_manifest(
     assert again == {"h264.mp4/mobile.mp4", "h264.mp4/thumbnail.webp"}
 
 
+@pytest.mark.integration
 def test_damaged_bytes_cost_a_few_frames_and_not_the_video(folders: OutputFolders) -> None:
     video = make(Path(folders.root, "a.mp4"), frames=250, every=25, sound=None)
     content = bytearray(video.read_bytes())

@@ -54,6 +54,7 @@ def test_a_late_start_and_rare_key_frames_do_not_change_the_frames(tmp_path: Pat
     assert seconds_of(late, 3) == expected
 
 
+@pytest.mark.integration
 def test_frames_show_the_video_at_their_time(tmp_path: Path) -> None:
     video = make(tmp_path / "v.mp4", frames=500, every=100)
     with opened(str(video)) as source:
@@ -213,6 +214,7 @@ def test_a_run_without_videos_is_an_error(tmp_path: Path, capsys: pytest.Capture
     assert f"--videos: no file matches {tmp_path}/*.mp4; check the path" in capsys.readouterr().err
 
 
+@pytest.mark.integration
 def test_videos_in_subfolders_keep_their_paths(tmp_path: Path) -> None:
     for folder in ("a", "b"):
         (tmp_path / "videos" / folder).mkdir(parents=True)

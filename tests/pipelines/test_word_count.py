@@ -33,6 +33,7 @@ def put(uri: str, *texts: bytes) -> None:
     writer.close()
 
 
+@pytest.mark.integration
 def test_words_of_any_script_are_counted_over_all_files(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text(
         "The cat\N{RIGHT SINGLE QUOTATION MARK}s tail -- the CAT's 2 tails!\nStraße, STRASSE\n"

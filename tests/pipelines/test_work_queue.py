@@ -45,6 +45,7 @@ def content(uri: str) -> list[Message]:
     return [message for batch in batches if not isinstance(batch, UnreadableError) for message in batch]
 
 
+@pytest.mark.integration
 def test_a_program_works_on_every_item_once(queues: Callable[[str], str]) -> None:
     command = ["--command", "echo -n 'to {name}' {id}"]
     assert work_queue.run(arguments(queues, *command)) == 0
@@ -55,6 +56,7 @@ def test_a_program_works_on_every_item_once(queues: Callable[[str], str]) -> Non
     assert content(queues("labels")) == labels
 
 
+@pytest.mark.integration
 def test_a_failed_item_is_a_dead_letter_with_the_programs_error_output(queues: Callable[[str], str]) -> None:
     code = (
         "import json, os, sys; n = json.load(open(os.environ['WORK_ITEM_FILE']))['id']; sys.exit('no' if n == 3 else 0)"

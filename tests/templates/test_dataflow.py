@@ -26,7 +26,7 @@ TEMPLATES = {path.stem: json.loads(path.read_text()) for path in sorted(Path(ima
 STREAMING = sorted(name for name, told in TEMPLATES.items() if told["streaming"])
 JOBS = [*TEMPLATES, *(f"{name}-streaming" for name in STREAMING)]
 IMAGE = "europe-west1-docker.pkg.dev/project/beam-patterns/template:1"
-REMOTE = "^(kafka|pubsub|gs|https?)://.+$"
+REMOTE = "^(gs|http|https|kafka|pubsub)://.+$"
 #: What the metadata can't say: one of two must be given, or an example names a file.
 MORE = {"work_queue": ["--command=python3 label.py {item}"], "word_count": ["--counts=kafka://broker:9092/counts"]}
 
@@ -111,7 +111,7 @@ def launched(bucket: Bucket, python: Path, seed: int) -> dict[str, dict[str, Any
     assert run.returncode == 0, run.stdout + run.stderr
     *said, codes = run.stdout.splitlines()
     assert json.loads(codes) == dict.fromkeys(JOBS, 0), run.stdout + run.stderr
-    assert said == ["submitted to DataflowRunner; it goes on by itself"] * len(JOBS)
+    assert said == ["submitted to DataflowRunner, which goes on without this process"] * len(JOBS)
     return {job: _job(bucket, job) for job in JOBS}
 
 

@@ -16,7 +16,6 @@ from beam_patterns.testing import run_pattern
 from beam_patterns.testing.collect import Collect
 from beam_patterns.transforms import DeadLetter, DeadLetters, Filter
 from beam_patterns.transforms.queues import Message
-from tests.running import Run
 
 
 def fails(kind: type[Exception], text: str) -> DeadLetter:
@@ -72,7 +71,7 @@ def test_beams_error_records_of_one_kind_have_one_fingerprint_whatever_the_text_
     def graph(p: beam.Pipeline, dead: ErrorHandler) -> dict[str, Any]:
         return {"out": p | beam.Create(["user 1", "user 2"]) | "Find" >> beam.Map(find).with_error_handler(dead)}
 
-    letters = Run(lambda: beam.Pipeline("FnApiRunner"), graph).dead
+    letters = run_pattern(graph).dead
     assert [letter.error_message.startswith("ValueError") for letter in letters] == [True, True]
     assert len({letter.fingerprint for letter in letters}) == 1
 
@@ -161,7 +160,7 @@ def test_beams_error_records_become_letters() -> None:
     def graph(p: beam.Pipeline, dead: ErrorHandler) -> dict[str, Any]:
         return {"out": p | beam.Create([b"1", b"x"]) | "Parse" >> beam.Map(int).with_error_handler(dead)}
 
-    run = Run(lambda: beam.Pipeline("FnApiRunner"), graph)
+    run = run_pattern(graph)
     (letter,) = run.dead
     assert run["out"] == [1]
     assert (letter.payload, letter.error_type) == (b"x", "ValueError")

@@ -41,6 +41,7 @@ def test_an_item_is_remembered_across_windows_and_keeps_its_window_and_time(pipe
         assert_that(seen, equal_to([("a", 0.0, True), ("b", 0.0, True)]))
 
 
+@pytest.mark.integration
 @settings(max_examples=8 * SOAK, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 40)), max_size=12), st.integers(1, 10))
 def test_in_any_order_passed_elements_are_further_apart_than_within_and_dropped_ones_are_near_to_a_passed_one(

@@ -77,6 +77,7 @@ def test_a_column_is_counted_in_the_same_bins_as_its_values_one_by_one(values: l
     assert list(collector.pairs()) == ([("k", Bins.of(kept, edges))] if kept else [])
 
 
+@pytest.mark.integration
 @given(
     st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1),
     st.lists(st.integers(-(2**63), 2**63 - 1), min_size=2, unique=True),
@@ -131,6 +132,7 @@ def test_quantiles_are_within_the_stated_error_on_adversarial_distributions(name
     assert misses <= 2  # The bound holds for 99 of 100 ranks.
 
 
+@pytest.mark.integration
 @settings(max_examples=5 * SOAK, deadline=None)
 @given(
     st.lists(st.tuples(st.sampled_from("ab"), st.integers(-50, 150)), max_size=30), st.integers(1, 7), st.integers(1, 3)

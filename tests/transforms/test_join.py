@@ -36,6 +36,7 @@ def test_an_item_passes_when_a_part_from_each_input_is_there(pipeline: Any) -> N
         )
 
 
+@pytest.mark.integration
 @settings(max_examples=8 * SOAK, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.dictionaries(st.sampled_from("abcdef"), st.integers(1, 4), max_size=4),

@@ -82,6 +82,7 @@ def test_errors_name_the_stage(blur: Callable[[str], Any], error_type: str, mess
     assert re.fullmatch(message, letter.error_message)
 
 
+@pytest.mark.integration
 def test_stages_are_counted(tmp_path: Path) -> None:
     work = WorkQueue(MultiWorker(detect, tag, blur_fails_once)).with_workers(1).with_retry(wait=SOON)
     run = run_of([str(tmp_path)], work)
@@ -126,7 +127,7 @@ def thrice(word: str) -> Iterator[str]:
 
 def test_the_last_stage_may_yield_several_results() -> None:
     run = run_of([" a "], WorkQueue(MultiWorker(str.strip, thrice)).with_workers(1))
-    assert run["results"] == ["a", "a", "a"]
+    assert run["out"] == ["a", "a", "a"]
 
 
 def test_programs_can_be_stages() -> None:

@@ -52,6 +52,7 @@ def test_any_order_and_any_partial_merges_give_the_same(words: list[tuple[str, i
     assert parts == ([dict(expected)] if words else [])
 
 
+@pytest.mark.integration
 @settings(max_examples=5 * SOAK, deadline=None)
 @given(WORDS, st.integers(1, 5), st.integers(1, 3))
 def test_it_merges_its_own_output_for_any_split_of_the_input(

@@ -126,6 +126,7 @@ def test_a_file_in_another_format_is_a_dead_letter_and_the_others_are_read(tmp_p
     ]
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("text", [b"", b"id,region,placed_at,amount,note\n", b"id,region,placed_at,amount,note"])
 def test_an_empty_file_has_no_rows(tmp_path: Path, text: bytes) -> None:
     (tmp_path / "a.csv").write_bytes(text)

@@ -87,6 +87,7 @@ def test_null_adds_nothing_and_is_counted_as_dropped(form: int) -> None:
     assert [run.counters["Sum", name] for name in ("in", "out", "dropped")] == [4, 3, 1]
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(("form", "pairs"), [(0, 400), (1, 300), (2, 2)], ids=["elements", "lists", "tables"])
 def test_only_one_partial_sum_per_key_crosses_the_shuffle(form: int, pairs: int) -> None:
     p = beam.Pipeline("FnApiRunner")
@@ -156,6 +157,7 @@ def test_sums_beyond_64_bits_cross_the_shuffle(pipeline: Any) -> None:
         assert_that(totals, equal_to([("a", 3 * (2**63 - 1))]))
 
 
+@pytest.mark.integration
 @settings(max_examples=6 * SOAK, deadline=None)
 @given(
     st.lists(st.tuples(st.sampled_from("abc"), st.integers(-(2**60), 2**60)), max_size=20),

@@ -17,12 +17,12 @@ from apache_beam.transforms.window import FixedWindows, TimestampedValue
 from apache_beam.typehints.native_type_compatibility import convert_to_beam_type
 from tenacity import wait_fixed
 
+from beam_patterns.testing import Outputs, run_pattern
 from beam_patterns.transforms import WorkQueue
 from beam_patterns.transforms.queues import MESSAGE_ID, Message, WriteToQueue, open_queue
 from beam_patterns.transforms.work import Command, DoneMarkers, PermanentError
 from beam_patterns.transforms.work.step import RetryPolicy
 from tests import working
-from tests.running import Run
 from tests.servers import wait_until
 
 pytestmark = pytest.mark.usefixtures("fork_server")
@@ -35,19 +35,19 @@ def on_fnapi() -> beam.Pipeline:
     return beam.Pipeline("FnApiRunner")
 
 
-def run_of(items: list[Any], work: WorkQueue, make: Make = on_fnapi) -> Run:
+def run_of(items: list[Any], work: WorkQueue, make: Make = on_fnapi) -> Outputs:
     """The run of a pipeline with one work queue."""
-    return Run(make, lambda p, dead: {"results": p | beam.Create(items) | work.with_error_handler(dead)})
+    return run_pattern(work, items, make)
 
 
-def counters(run: Run) -> dict[str, int]:
+def counters(run: Outputs) -> dict[str, int]:
     """The counters of WorkQueue that are not 0."""
     return {name: value for (namespace, name), value in run.counters.items() if namespace == "WorkQueue" and value}
 
 
 def test_each_result_arrives_once_and_the_balance_closes(pipeline: Make) -> None:
     run = run_of(list(range(50)), WorkQueue(working.times_ten).with_workers(2), pipeline)
-    assert sorted(run["results"]) == [n * 10 for n in range(50)]
+    assert sorted(run["out"]) == [n * 10 for n in range(50)]
     assert counters(run) == {"in": 50, "out": 50, "results": 50}
 
 
@@ -64,12 +64,12 @@ def test_results_and_dead_letters_reach_a_step_that_takes_batches(pipeline: Make
 
 def test_the_work_runs_in_other_processes() -> None:
     run = run_of(list(range(40)), WorkQueue(working.process_id).with_workers(2))
-    assert os.getpid() not in run["results"]
+    assert os.getpid() not in run["out"]
 
 
 def test_a_generator_has_as_many_results_as_it_yields(pipeline: Make) -> None:
     run = run_of(["abc", "", "d"], WorkQueue(working.letters).with_workers(1), pipeline)
-    assert sorted(run["results"]) == ["a", "b", "c", "d"]
+    assert sorted(run["out"]) == ["a", "b", "c", "d"]
     assert counters(run) == {"in": 3, "out": 3, "results": 4}
 
 
@@ -78,7 +78,7 @@ def test_20_of_200_items_misbehave_and_the_other_180_arrive(pipeline: Make) -> N
     work = WorkQueue(working.sometimes_misbehaves, attempts=2, timeout=5).with_workers(2).with_retry(wait=SOON)
     run = run_of(list(range(200)), work, pipeline)
     bad = [n for n in range(200) if n % 10 == 3]
-    assert sorted(run["results"]) == [n * 10 for n in range(200) if n not in bad]
+    assert sorted(run["out"]) == [n * 10 for n in range(200) if n not in bad]
     reasons = {
         "refuses": ("ValueError", "not "),
         "quits": ("WorkerCrashedError", "exit code 7"),
@@ -100,6 +100,7 @@ def test_20_of_200_items_misbehave_and_the_other_180_arrive(pipeline: Make) -> N
     wait_until(lambda: not working.leftover_processes(), "the end of all processes")
 
 
+@pytest.mark.integration
 def test_no_process_outlives_the_run() -> None:
     run = run_of([1, 2], WorkQueue(working.leaves_children, attempts=1, timeout=1).with_workers(2))
     assert [letter.error_type for letter in run.dead] == ["TimeoutError", "TimeoutError"]
@@ -109,7 +110,7 @@ def test_no_process_outlives_the_run() -> None:
 def test_an_item_that_succeeds_on_the_third_attempt_has_a_result(tmp_path: Path, pipeline: Make) -> None:
     work = WorkQueue(working.fails_twice).with_workers(1).with_retry(wait=SOON)
     run = run_of([str(tmp_path / "attempts")], work, pipeline)
-    assert run["results"] == [3]
+    assert run["out"] == [3]
     assert counters(run) == {"in": 1, "out": 1, "results": 1, "retried": 2}
 
 
@@ -158,10 +159,11 @@ def slow_once(path: str) -> str:
     return path or "other"
 
 
+@pytest.mark.integration
 def test_workers_do_other_items_while_one_waits_for_its_retry(tmp_path: Path) -> None:
     first = str(tmp_path / "first")
     run = run_of([first, *[""] * 20], WorkQueue(slow_once).with_workers(1).with_retry(wait=wait_fixed(2)))
-    assert run["results"] == [*["other"] * 20, first]
+    assert run["out"] == [*["other"] * 20, first]
 
 
 def test_a_dead_letter_has_the_label_that_the_user_wrote(pipeline: Make) -> None:
@@ -169,7 +171,7 @@ def test_a_dead_letter_has_the_label_that_the_user_wrote(pipeline: Make) -> None
         check = "Check" >> WorkQueue(working.refuses, attempts=1).with_workers(1).with_error_handler(dead)
         return {"results": p | beam.Create([1]) | check}
 
-    assert [letter.step for letter in Run(pipeline, flow).dead] == ["Check"]
+    assert [letter.step for letter in run_pattern(flow, make=pipeline).dead] == ["Check"]
 
 
 def test_a_dead_letter_has_the_traceback_of_user_code() -> None:
@@ -184,6 +186,7 @@ def test_a_dead_letter_has_the_traceback_of_a_crash() -> None:
     assert "in segfaults" in letter.traceback
 
 
+@pytest.mark.integration
 def test_failures_of_one_kind_have_one_fingerprint() -> None:
     run = run_of([1, 2], WorkQueue(working.refuses, attempts=1).with_workers(1))
     crashes = run_of([1, 2], WorkQueue(working.quits, attempts=1).with_workers(1))
@@ -217,15 +220,16 @@ def logs_with_wrong_arguments(number: int) -> int:
     return number
 
 
+@pytest.mark.integration
 def test_a_logging_call_with_wrong_arguments_does_not_fail_the_item() -> None:
-    assert run_of([1], WorkQueue(logs_with_wrong_arguments).with_workers(1))["results"] == [1]
+    assert run_of([1], WorkQueue(logs_with_wrong_arguments).with_workers(1))["out"] == [1]
 
 
 MESSAGE = Message(b"to be or", source=("plays", 0, 7))
 
 
 def test_messages_from_a_message_have_the_same_ids_in_every_run() -> None:
-    once, again = (run_of([MESSAGE], WorkQueue(working.words).with_workers(1))["results"] for _ in range(2))
+    once, again = (run_of([MESSAGE], WorkQueue(working.words).with_workers(1))["out"] for _ in range(2))
     assert sorted(once) == sorted(again)
     base = MESSAGE.with_id().attribute(MESSAGE_ID)
     assert base is not None
@@ -258,18 +262,20 @@ def is_there(path: str) -> bool:
     return Path(path).exists()
 
 
+@pytest.mark.integration
 def test_items_already_done_are_skipped_and_counted_unless_forced(tmp_path: Path, pipeline: Make) -> None:
     paths = [str(tmp_path / name) for name in ("a", "b")]
     Path(paths[0]).write_text("x")
     work = WorkQueue(append_mark).with_workers(1)
     run = run_of(paths, work.with_done_check(is_there), pipeline)
-    assert run["results"] == [paths[1]]
+    assert run["out"] == [paths[1]]
     assert counters(run) == {"in": 2, "out": 1, "results": 1, "dropped": 1, "skipped": 1}
     forced = run_of(paths, work.with_done_check(is_there, force=True), pipeline)
-    assert sorted(forced["results"]) == paths
+    assert sorted(forced["out"]) == paths
     assert [Path(path).read_text() for path in paths] == ["xx", "xx"]
 
 
+@pytest.mark.integration
 def test_markers_are_set_by_success_and_not_by_failure(tmp_path: Path) -> None:
     done = DoneMarkers(tmp_path / "done")
     run_of([1], WorkQueue(working.refuses, attempts=1).with_workers(1).with_done_check(done))
@@ -311,13 +317,14 @@ def as_path(n: int) -> Path:
     return Path("/made", str(n))
 
 
+@pytest.mark.integration
 def test_results_may_be_rows_bytes_and_paths(pipeline: Make) -> None:
     def flow(p: beam.Pipeline, dead: Any) -> dict[str, beam.PCollection]:
         numbers = p | beam.Create([1, 2])
         made = {work.__name__: numbers | work.__name__ >> WorkQueue(work) for work in (as_row, as_bytes, as_path)}
         return made | {"selected": made["as_row"] | beam.Select("seconds")}
 
-    run = Run(pipeline, flow)
+    run = run_pattern(flow, make=pipeline)
     for work in (as_row, as_bytes, as_path):
         assert sorted(run[work.__name__]) == [work(1), work(2)]
         assert {type(result) for result in run[work.__name__]} == {type(work(1))}
@@ -337,7 +344,7 @@ def test_a_result_that_cannot_be_pickled_is_a_failure_of_its_item() -> None:
 
 def test_functions_that_have_no_module_are_pickled_by_value() -> None:
     factor = 3
-    assert sorted(run_of([1, 2], WorkQueue(lambda n: n * factor).with_workers(1))["results"]) == [3, 6]
+    assert sorted(run_of([1, 2], WorkQueue(lambda n: n * factor).with_workers(1))["out"]) == [3, 6]
 
 
 @pytest.mark.parametrize(

@@ -118,6 +118,7 @@ output: {{zero: Shards.shard_0, one: Shards.shard_1, errors: Shards.errors, well
     assert out["well"] == ALL
 
 
+@pytest.mark.integration
 def test_sums_reductions_and_histograms_are_rows_of_key_and_result() -> None:
     out = ran(f"""{ORDERS}
   - type: Sum
@@ -140,6 +141,7 @@ output: {{sum: Sum, reduce: Reduce, bins: Bins, quantiles: Quantiles}}""")
     }
 
 
+@pytest.mark.integration
 def test_items_that_cannot_be_added_merged_or_counted_are_errors() -> None:
     out = ran(f"""{ORDERS}
   - type: Sum
@@ -165,6 +167,7 @@ output: {{sum: Sum, s: Sum.errors, r: Reduce.errors, h: Histogram.errors}}""")
     }
 
 
+@pytest.mark.integration
 def test_parts_are_joined_and_duplicates_dropped() -> None:
     out = ran(f"""{ORDERS}
   - {{type: Dedupe, input: Orders, config: {{key: "[item.id, item.tell]", within: 12h}}}}

@@ -87,6 +87,7 @@ def write_cards(path: Path, name: str) -> None:
 PAGES: dict[str, Callable[[Path, str], None]] = {"run": write_run, "sales": write_sales, "index": write_cards}
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("name", PAGES)
 def test_hostile_values_change_nothing_but_the_text_of_a_page(name: str, tmp_path: Path) -> None:
     pages = []

@@ -61,6 +61,7 @@ def shown(page: str) -> list[str]:
     return [unescape(text) for text in re.findall(r'<pre class="payload">([^<]*)</pre>', page)]
 
 
+@pytest.mark.integration
 def test_failures_are_grouped_by_fingerprint_with_an_example_and_the_replay_command(tmp_path: Path) -> None:
     failing = [Message(b"item %d" % n, key=b"%d" % (n % 5)) for n in range(50)]
     page = page_of(tmp_path, *failing, *(Message(b"%d" % n) for n in range(5)))
@@ -98,6 +99,7 @@ def test_a_payload_is_in_the_page_byte_for_byte_and_shown_as_text(tmp_path: Path
     assert '<tr><td>key</td><td class="text">of an attribute</td></tr>' in page
 
 
+@pytest.mark.integration
 def test_nothing_in_the_page_is_loaded_from_elsewhere(tmp_path: Path) -> None:
     page = page_of(tmp_path, Message(MARKUP, key=b"markup"), Message(b"1"), images=str(tmp_path))
     markup = re.sub(r"<(script|style)[^>]*>.*?</\1>", "", page, flags=re.S)
@@ -154,6 +156,7 @@ def test_the_report_of_a_failed_run_has_the_sentence_about_it(tmp_path: Path) ->
     assert f'<p class="bad">the database {tmp_path} is a folder, not a file; ' in page.read_text()
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("dead_letters", ["q.db", ""], ids=["a good run", "a failed run"])
 def test_a_report_that_can_not_be_written_is_a_sentence(
     tmp_path: Path, dead_letters: str, capsys: pytest.CaptureFixture[str]

@@ -169,6 +169,7 @@ def test_what_prism_forgets_to_count_is_in_the_balance_all_the_same() -> None:
     assert ["balance:", "in", "=", "out", "+", "dropped", "+", "dead", "+", "duplicates", "at", "every", "step"] in rows
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("runner", ["DirectRunner", pytest.param("PrismRunner", marks=pytest.mark.integration)])
 def test_ctrl_c_ends_a_run_with_its_balance_so_far_and_one_sentence(tmp_path: Path, runner: str) -> None:
     run_toy = "sys.exit(toy.run(toy.arguments(count=2000) + sys.argv[1:]))"
@@ -236,6 +237,7 @@ def test_the_pace_tells_how_long_the_rest_takes_where_it_is_known_how_much_there
     assert [str(busy) for busy in pace.busy(half, {"Work": 3605})][1:] == ["Work 5 (0.5/s, 0 %, 2:00:00 left)"]
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("kind", ["sqlite", "file"])
 def test_offsets_and_files_to_read_are_known_when_a_run_begins(tmp_path: Path, kind: str) -> None:
     sizes = [len(b"0\n") * 10, len(b"0\n") * 30]

@@ -213,6 +213,7 @@ def test_values_out_of_range_raise_value_error(wrong: dict[str, Any]) -> None:
         Filter(is_small).with_breaker(**wrong)
 
 
+@pytest.mark.integration
 def test_a_stopped_run_writes_few_dead_letters_and_keeps_the_results_of_other_runs(tmp_path: Path) -> None:
     def uri(topic: str) -> str:
         return f"sqlite://{tmp_path}/q.db?topic={topic}&group=g"

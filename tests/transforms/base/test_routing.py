@@ -218,18 +218,21 @@ def law_of_conservation(source: beam.PTransform, things: list[Any]) -> None:
     assert multiset(run["odd"]) == multiset([thing for thing in things if is_odd(thing)])
 
 
+@pytest.mark.integration
 @few
 @given(st.lists(anything, max_size=20))
 def test_nothing_is_lost_or_duplicated_element_by_element(things: list[Any]) -> None:
     law_of_conservation(beam.Create(things), things)
 
 
+@pytest.mark.integration
 @few
 @given(st.lists(anything, max_size=20), st.integers(1, 9))
 def test_nothing_is_lost_or_duplicated_in_lists_of_anything(things: list[Any], size: int) -> None:
     law_of_conservation(Lists(things, Any, size), things)
 
 
+@pytest.mark.integration
 @few
 @given(st.lists(messages, max_size=20), st.integers(1, 9))
 def test_nothing_is_lost_or_duplicated_in_lists_of_messages(things: list[Message], size: int) -> None:

@@ -16,10 +16,12 @@ from tests.servers.kafka import Cluster
 from tests.servers.pubsub import Service
 
 
+@pytest.mark.integration
 def test_memory() -> None:
     queue_contract(f"memory://{uuid4().hex}")
 
 
+@pytest.mark.integration
 def test_sqlite(tmp_path: Path) -> None:
     queue_contract(f"sqlite://{tmp_path}/queues.db?topic=orders")
 
@@ -53,6 +55,7 @@ def test_parquet_files(tmp_path: Path) -> None:
     queue_contract(f"{tmp_path}/appended.parquet")
 
 
+@pytest.mark.integration
 def test_files_as_items(tmp_path: Path) -> None:
     for name in ("a.mp4", "b.mp4"):
         (tmp_path / name).write_bytes(b"x")

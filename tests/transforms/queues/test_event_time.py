@@ -6,9 +6,9 @@ import apache_beam as beam
 import pytest
 from apache_beam.pvalue import PCollection
 
+from beam_patterns.testing import run_pattern
 from beam_patterns.transforms.queues import Message, ReadFromQueue
 from beam_patterns.transforms.queues.event_time import event_time_of
-from tests.running import Run
 from tests.servers import wait_until
 from tests.servers.kafka import Cluster
 from tests.servers.pubsub import Service
@@ -50,7 +50,7 @@ def assert_event_times(uri: str) -> None:
     def build(p: beam.Pipeline, dead: object) -> dict[str, PCollection]:
         return {"read": p | ReadFromQueue(uri).with_error_handler(dead)}  # type: ignore[arg-type]
 
-    run = Run(bounded, build)
+    run = run_pattern(build, make=bounded)
     assert sorted((m.json()["n"], m.timestamp) for m in run["read"]) == [(0, 1_772_357_400.0), (1, 60.0)]
     assert sorted(letter.payload for letter in run.dead) == sorted(m.value for m in messages()[2:])  # type: ignore[type-var]
     assert (run.counters["EventTime", "in"], run.counters["EventTime", "dead"]) == (4, 2)

@@ -8,6 +8,7 @@ import apache_beam as beam
 import pytest
 from apache_beam.testing.util import assert_that, equal_to
 
+from beam_patterns.testing import run_pattern
 from beam_patterns.transforms.queues import (
     Message,
     QueueError,
@@ -18,7 +19,6 @@ from beam_patterns.transforms.queues import (
     open_queue,
 )
 from beam_patterns.transforms.queues.memory import MemoryQueue
-from tests.running import Run
 from tests.streams import bounded
 
 
@@ -92,8 +92,8 @@ class PartlyReadable(MemoryQueue):
 def test_messages_after_an_empty_batch_and_an_unreadable_part_are_read(uri: str) -> None:
     read = ReadFromQueue(uri)
     read._queue = PartlyReadable(QueueUri.parse(uri))
-    run = Run(bounded, lambda p, dead: {"read": p | read.with_error_handler(dead)})
-    assert [message.value for message in run["read"]] == [b"1", None]
+    run = run_pattern(read, make=bounded)
+    assert [message.value for message in run["out"]] == [b"1", None]
     assert [(letter.payload, letter.error_message) for letter in run.dead] == [(b"0", "the first message is damaged")]
 
 

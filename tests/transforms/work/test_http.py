@@ -136,6 +136,7 @@ def test_the_token_comes_from_the_environment_of_the_worker(service: Service, mo
     assert service.requests[0][1]["Authorization"] == "Bearer t0k3n"
 
 
+@pytest.mark.integration
 @pytest.mark.usefixtures("fork_server")
 def test_a_work_queue_waits_as_long_as_the_service_asks_and_retries_with_the_same_key(service: Service) -> None:
     service.answers = [(429, {"Retry-After": "1"})]
@@ -146,6 +147,7 @@ def test_a_work_queue_waits_as_long_as_the_service_asks_and_retries_with_the_sam
     assert len({headers["Idempotency-Key"] for _, headers, _ in service.requests}) == 1
 
 
+@pytest.mark.integration
 @pytest.mark.usefixtures("fork_server")
 def test_a_refused_item_becomes_a_dead_letter_at_once(service: Service) -> None:
     service.answers = [(422, {})]

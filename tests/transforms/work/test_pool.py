@@ -213,6 +213,7 @@ def big(size: int) -> bytes:
     return b"x" * size
 
 
+@pytest.mark.integration
 def test_items_and_results_may_be_large() -> None:
     with Client(len) as lengths, Client(big) as results:
         assert lengths.of(b"x" * 50_000_000) == [50_000_000]

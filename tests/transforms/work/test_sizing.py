@@ -78,6 +78,7 @@ def test_the_advice_for_a_backlog_is_about_its_time_and_not_about_waiting() -> N
     )
 
 
+@pytest.mark.integration
 def test_the_advice_for_too_few_workers_shows_the_wait_with_more() -> None:
     assert Concurrency(gap=1.0, service=1.8, workers=2).advice() == (
         "2 workers were busy 90 % of the time; on average an item waits 7.7 s for a worker. 3 workers would cut the "

@@ -268,6 +268,7 @@ def test_messages_are_not_appended_to_another_table(tmp_path):
     assert (path.read_bytes(), visible(tmp_path)) == (before, ["in.parquet"])
 
 
+@pytest.mark.integration
 def test_a_large_parquet_file_is_read_in_small_batches(tmp_path):
     path = tmp_path / "in.parquet"
     put(path, *(Message(os.urandom(4 * 2**20)) for _ in range(10)))
@@ -348,6 +349,7 @@ def test_unreadable_rows_become_dead_letters_and_the_other_rows_are_read(pipelin
 # --- publication
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_every_run_appends_to_a_path_without_a_star(pipeline, tmp_path, suffix):
     path = tmp_path / "new" / "folder" / f"out{suffix}"

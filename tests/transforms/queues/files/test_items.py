@@ -10,6 +10,7 @@ import pytest
 
 from beam_patterns.pipelines import work_queue
 from beam_patterns.pipelines.cli import queue as queue_command
+from beam_patterns.testing import run_pattern
 from beam_patterns.transforms import WorkQueue
 from beam_patterns.transforms.queues import (
     MESSAGE_ID,
@@ -23,7 +24,6 @@ from beam_patterns.transforms.queues import (
 )
 from beam_patterns.transforms.queues.files.items import FileItems
 from beam_patterns.transforms.work import Command
-from tests.running import Run
 from tests.transforms.queues.files.test_files import Shelf
 
 
@@ -116,8 +116,8 @@ def test_a_file_that_is_removed_during_the_run_is_unreadable_even_if_its_name_is
 def test_a_file_whose_name_is_not_utf_8_is_a_dead_letter_and_the_others_are_read(videos: Path) -> None:
     (videos / os.fsdecode(b"\xff.mp4")).touch()
     read_them = ReadFromQueue(f"{videos}/*.mp4")
-    run = Run(lambda: beam.Pipeline("FnApiRunner"), lambda p, dead: {"items": p | read_them.with_error_handler(dead)})
-    assert len(run["items"]) == 2
+    run = run_pattern(read_them)
+    assert len(run["out"]) == 2
     assert [letter.payload for letter in run.dead] == [os.fsencode(videos) + rb"/\xff.mp4"]
     assert "or its name is not valid UTF-8" in run.dead[0].error_message
 
@@ -135,6 +135,7 @@ def size_of(message: Message) -> int:
     return Path(message.json()["path"]).stat().st_size
 
 
+@pytest.mark.integration
 @pytest.mark.usefixtures("fork_server")
 def test_functions_and_programs_work_on_files(videos: Path, pipeline: Callable[..., beam.Pipeline]) -> None:
     def flow(p: beam.Pipeline, dead: beam.transforms.error_handling.ErrorHandler) -> dict[str, beam.PCollection]:
@@ -143,7 +144,7 @@ def test_functions_and_programs_work_on_files(videos: Path, pipeline: Callable[.
         sizes = files | "Size" >> WorkQueue(size_of).with_workers(1).with_error_handler(dead)
         return {"sizes": sizes, "counts": counted}
 
-    run = Run(pipeline, flow)
+    run = run_pattern(flow, make=pipeline)
     assert sorted(run["sizes"]) == [0, 1]
     assert sorted(run["counts"]) == [f"{n} {videos}/{name}\n".encode() for n, name in enumerate(paths_in_order(videos))]
 

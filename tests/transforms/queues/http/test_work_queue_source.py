@@ -20,10 +20,10 @@ import httpx
 import orjson
 import pytest
 
+from beam_patterns.testing import run_pattern
 from beam_patterns.transforms.queues import Message, QueueError, ReadFromQueue, WriteToQueue, open_queue
 from beam_patterns.transforms.queues.http.server import Folder, QueueItems, Source, server
 from tests import ROOT
-from tests.running import Run
 
 AWKWARD = ["a.mp4", "with space.mp4", "ünï.mp4", "100%25.mp4", "what?#&.mp4"]
 
@@ -95,6 +95,7 @@ def test_the_list_is_an_item_list_of_distinct_names(source: str) -> None:
     assert len(set(listed["items"])) == len(listed["items"])
 
 
+@pytest.mark.integration
 def test_every_listed_item_is_found_by_its_percent_encoded_name(source: str) -> None:
     for name in names(source):
         answer = item(source, name)
@@ -104,6 +105,7 @@ def test_every_listed_item_is_found_by_its_percent_encoded_name(source: str) -> 
         assert "data" in answer.json()
 
 
+@pytest.mark.integration
 def test_a_request_changes_nothing(source: str) -> None:
     first = {name: item(source, name).json() for name in names(source)}
     assert {name: item(source, name).json() for name in names(source)} == first
@@ -113,6 +115,7 @@ def test_an_unknown_item_is_not_found(source: str) -> None:
     assert item(source, "no such item 8f14e45f").status_code == 404
 
 
+@pytest.mark.integration
 def test_concurrent_requests_succeed(source: str) -> None:
     listed = names(source)
     with ThreadPoolExecutor(8) as pool:
@@ -120,12 +123,13 @@ def test_concurrent_requests_succeed(source: str) -> None:
     assert set(answers) == {200}
 
 
+@pytest.mark.integration
 def test_the_source_is_read_as_a_queue(source: str) -> None:
-    run = Run(on_fnapi, lambda p, dead: {"items": p | ReadFromQueue(source)})
+    run = run_pattern(ReadFromQueue(source), make=on_fnapi)
     expected = {name: item(source, name).json()["data"] for name in names(source)}
-    assert {(m.key or b"").decode(): orjson.loads(m.value or b"") for m in run["items"]} == expected
-    assert {m.source for m in run["items"]} == {(source, name) for name in expected}
-    assert len(run["items"]) == len(expected)
+    assert {(m.key or b"").decode(): orjson.loads(m.value or b"") for m in run["out"]} == expected
+    assert {m.source for m in run["out"]} == {(source, name) for name in expected}
+    assert len(run["out"]) == len(expected)
 
 
 def test_a_folder_offers_its_files_not_their_content(tmp_path: Path) -> None:
@@ -137,6 +141,7 @@ def test_a_folder_offers_its_files_not_their_content(tmp_path: Path) -> None:
         assert item(url, f"{tmp_path}/../../etc/passwd").status_code == 404
 
 
+@pytest.mark.integration
 def test_a_queue_offers_json_text_and_bytes(tmp_path: Path) -> None:
     with serving(queue(tmp_path)) as url:
         data = [item(url, name).json()["data"] for name in names(url)]
@@ -171,11 +176,12 @@ def test_a_response_that_is_not_a_list_of_items_is_named(listed: Any) -> None:
         open_queue(url).splits()
 
 
+@pytest.mark.integration
 def test_an_item_that_is_listed_but_missing_is_a_dead_letter() -> None:
     with serving(Odd(["gone"])) as url:
         read = ReadFromQueue(url)
-        run = Run(on_fnapi, lambda p, dead: {"items": p | read.with_error_handler(dead)})
-    assert run["items"] == []
+        run = run_pattern(read, make=on_fnapi)
+    assert run["out"] == []
     (letter,) = run.dead
     assert letter.payload == b"gone"
     assert letter.error_message.endswith("lists the item 'gone' but returns no data for it")

@@ -4,12 +4,11 @@ import random
 import subprocess
 import sys
 
-import apache_beam as beam
 import pytest
 
+from beam_patterns.testing import run_pattern
 from beam_patterns.transforms import Dedupe
 from tests import ROOT
-from tests.running import Run
 from tests.servers.kafka import Cluster
 from tests.streams import bounded
 from tests.transforms.queues.kafka.test_kafka import bare, everything, orders, pending, publish
@@ -38,5 +37,5 @@ def test_after_20_kills_every_record_has_its_output_once_after_dedupe(
     kept = [m for n, m in enumerate(orders(range(count))) if n % 10]
     results = everything(kafka, even) + everything(kafka, odd)
     assert {m.value for m in results} == {m.value for m in kept}
-    once = Run(bounded, lambda p, _: {"once": p | beam.Create(results) | Dedupe()})
-    assert bare(once["once"]) == bare(kept)
+    once = run_pattern(Dedupe(), results, bounded)
+    assert bare(once["out"]) == bare(kept)

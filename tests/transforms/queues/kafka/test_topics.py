@@ -1,10 +1,9 @@
 """WriteToQueue(uri, topic=...): a Kafka topic for each message."""
 
-import apache_beam as beam
 import pytest
 
+from beam_patterns.testing import run_pattern
 from beam_patterns.transforms.queues import Message, WriteToQueue
-from tests.running import Run
 from tests.servers.kafka import Cluster
 from tests.streams import bounded
 from tests.transforms.queues.kafka.test_kafka import client, everything
@@ -24,7 +23,7 @@ def test_each_message_is_written_to_its_topic_or_becomes_a_dead_letter_alone(kaf
     messages = [Message.of({"topic": place, "n": n}) for n, place in enumerate(places)]
     messages.append(Message(b"broken"))
     write = WriteToQueue(kafka.uri("any"), topic=named)
-    run = Run(bounded, lambda p, dead: {"written": p | beam.Create(messages) | write.with_error_handler(dead)})
+    run = run_pattern(write, messages, bounded)
     assert [m.json()["n"] for m in everything(kafka, first)] == [0, 4, 6]
     assert [m.json()["n"] for m in everything(kafka, second)] == [1, 5]
     reasons = {letter.payload: letter.error_message for letter in run.dead}

@@ -101,6 +101,7 @@ def test_a_flush_without_messages_creates_an_empty_topic(database):
     assert everything(database) == []
 
 
+@pytest.mark.integration
 def test_a_long_topic_is_read_in_parts_and_batches(database):
     put(database, *(Message(b"%d" % n) for n in range(120_000)))
     queue = open_queue(uri(database))
@@ -144,6 +145,7 @@ def test_a_message_above_sqlites_limit_is_rejected_alone(database):
     assert [m.value for m in everything(database)] == [b"a", b"b"]
 
 
+@pytest.mark.integration
 def test_a_pipeline_reads_commits_and_finds_nothing_new_the_second_time(pipeline, database):
     put(database, Message(b"1"), Message(b"2"))
     for expected in ([b"1", b"2"], []):
@@ -299,6 +301,7 @@ def test_a_file_in_place_of_the_folder_is_named(tmp_path):
     )
 
 
+@pytest.mark.integration
 def test_a_folder_without_write_permission_is_named():
     with locked_folder() as folder:
         assert error_of(f"open_queue('sqlite://{folder}/queues.db?topic=t').writer()") == (
