@@ -69,6 +69,7 @@ def faults(sources: Sources) -> list[str]:
     return found
 
 
+@pytest.mark.integration
 def test_no_import_climbs_a_floor_and_there_are_no_circles() -> None:
     files = [file for folder in ("transforms", "pipelines", "testing") for file in (ROOT / folder).rglob("*.py")]
     assert faults({file.relative_to(ROOT).as_posix(): file.read_text() for file in files}) == []

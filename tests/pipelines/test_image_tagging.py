@@ -265,6 +265,7 @@ def test_wrong_options_are_errors_before_anything_starts(arguments: list[str], s
     assert str(error.value).startswith(sentence)
 
 
+@pytest.mark.integration
 def test_a_run_without_images_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--images", str(tmp_path / "*.png"), "--output", str(tmp_path / "out")]) == 1
     assert f"--images: no file matches {tmp_path}/*.png; check the path" in capsys.readouterr().err

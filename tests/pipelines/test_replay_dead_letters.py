@@ -106,6 +106,7 @@ def test_a_run_killed_between_writing_dead_letters_and_committing_loses_none_and
     assert sorted(again) == sorted(b"item %d" % n for n in range(0, 2000, 100))
 
 
+@pytest.mark.integration
 def test_a_payload_comes_back_byte_for_byte_with_its_key_and_attributes(database: Path) -> None:
     originals = [
         Message(value, b"\xffkey", (("lang", b"en"), ("raw", b"\xfe"), ("lang", b"de")), 5.0, ("orders", 0, i))

@@ -56,6 +56,7 @@ def test_a_message_goes_to_the_first_matching_case_and_a_second_run_finds_nothin
     assert (split(place), len(place.dead())) == ([[EMAIL, BOTH], [SMS], [FAX]], 2)
 
 
+@pytest.mark.integration
 def test_with_every_match_a_message_goes_to_all_matching_cases(
     place: Place, capsys: pytest.CaptureFixture[str]
 ) -> None:

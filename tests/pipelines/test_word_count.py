@@ -65,6 +65,7 @@ def test_the_counts_do_not_depend_on_how_the_text_is_divided_into_files(
     assert counted(folder, f"{folder}/*.txt") == Counter(word for line in lines for word in line)
 
 
+@pytest.mark.integration
 def test_a_line_that_is_not_text_is_a_dead_letter(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"the cat\nthe \xff dog\n")
     assert counted(tmp_path, f"{tmp_path}/a.txt") == {"the": 1, "cat": 1}

@@ -46,6 +46,7 @@ def test_failures_of_one_kind_have_one_fingerprint_whatever_their_text() -> None
     assert fails(ValueError, "user 1").fingerprint != fails(KeyError, "user 1").fingerprint
 
 
+@pytest.mark.integration
 def test_failures_in_a_library_are_distinguished_by_the_calling_user_code() -> None:
     assert fails_in(decode, "{").fingerprint == fails_in(decode, "[1, 2").fingerprint, "other frames follow"
     assert fails_in(decode, "{").fingerprint != fails_in(decode_again, "{").fingerprint

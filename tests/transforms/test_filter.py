@@ -87,6 +87,7 @@ def test_views_stay_with_their_elements_when_some_fail() -> None:
     assert sorted(dict(letter.attributes)["readable"] for letter in run.dead) == [b"3", b"5"]
 
 
+@pytest.mark.integration
 def test_an_expression_on_dicts_is_evaluated_one_by_one() -> None:
     run = run_pattern(Filter(pc.field("age") >= 18), [{"age": 17}, {"age": 18}, {"age": None}])
     assert run["out"] == [{"age": 18}]

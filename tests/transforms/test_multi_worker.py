@@ -63,7 +63,7 @@ def blur_hangs_once(folder: str) -> list[int]:
 @pytest.mark.parametrize("blur", [blur_fails_once, blur_crashes_once, blur_hangs_once])
 def test_a_retry_starts_at_the_failed_stage(blur: Callable[[str], Any], tmp_path: Path) -> None:
     work = WorkQueue(MultiWorker(detect, tag, blur), timeout=5).with_workers(1).with_retry(wait=SOON)
-    assert run_of([str(tmp_path)], work)["results"] == [[1, 1, 2]]
+    assert run_of([str(tmp_path)], work)["out"] == [[1, 1, 2]]
 
 
 @pytest.mark.integration

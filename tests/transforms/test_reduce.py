@@ -29,6 +29,7 @@ def more_expensive(one: Sale, other: Sale) -> Sale:
     return max(one, other, key=operator.attrgetter("cents"))
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("form", range(3))
 @pytest.mark.parametrize("fanout", [None, 2])
 def test_every_form_gives_the_same_element_per_key(pipeline: Any, form: int, fanout: int | None) -> None:

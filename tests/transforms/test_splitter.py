@@ -37,6 +37,7 @@ def test_every_match_isolates_the_branches_as_a_copier_does(pipeline: Any, sourc
     }
 
 
+@pytest.mark.integration
 def test_a_key_without_a_branch_goes_to_otherwise_and_a_key_that_raises_to_the_dead_letters() -> None:
     run = run_pattern(Splitter.by(lambda order: order["by"][0], "email"), ORDERS)
     assert [order["id"] for order in run["email"]] == [1]
@@ -69,6 +70,7 @@ def found(split: Any) -> dict[str, Any]:
     return {name: split[name] for name in split._fields}
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("source", [NAMES, Lists(NAMES, str)], ids=["elements", "lists"])
 def test_names_may_be_any_text(pipeline: Any, source: Any) -> None:
     run = run_pattern(lambda items, dead: found(items | Splitter.by(str, *NAMES[1:])), source, pipeline)
@@ -104,6 +106,7 @@ def test_beam_shows_the_branches_of_a_composite_by_their_names() -> None:
     assert len(set(step.outputs.values())) == 4
 
 
+@pytest.mark.integration
 def test_a_fan_in_gets_the_names_of_the_branches(pipeline: Any) -> None:
     named = run_pattern(Splitter.by(str, *NAMES) | Merger().with_source_names(), NAMES, pipeline)
     assert sorted(named["out"]) == sorted((name, name) for name in NAMES)

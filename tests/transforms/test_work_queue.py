@@ -228,6 +228,7 @@ def test_a_logging_call_with_wrong_arguments_does_not_fail_the_item() -> None:
 MESSAGE = Message(b"to be or", source=("plays", 0, 7))
 
 
+@pytest.mark.integration
 def test_messages_from_a_message_have_the_same_ids_in_every_run() -> None:
     once, again = (run_of([MESSAGE], WorkQueue(working.words).with_workers(1))["out"] for _ in range(2))
     assert sorted(once) == sorted(again)
@@ -236,6 +237,7 @@ def test_messages_from_a_message_have_the_same_ids_in_every_run() -> None:
     assert sorted(m.attribute(MESSAGE_ID) or b"" for m in once) == [base + b"/%d" % index for index in range(3)]
 
 
+@pytest.mark.integration
 def test_results_keep_their_items_timestamp_and_window(pipeline: Make) -> None:
     with pipeline() as p:
         stamped = p | beam.Create([TimestampedValue(n, n) for n in range(30)]) | beam.WindowInto(FixedWindows(10))

@@ -51,6 +51,7 @@ def _tuple(element: Any) -> Any:
     return tuple(_tuple(value) for name, value in element._asdict().items() if name != "tell")
 
 
+@pytest.mark.integration
 def test_a_copier_a_merger_and_a_barrier_pass_everything_on() -> None:
     out = ran(f"""{ORDERS}
   - {{type: Copier, input: Orders, config: {{branches: [here, there]}}}}
@@ -60,6 +61,7 @@ output: {{here: Copier.here, one: Barrier.one, merged: Merger}}""")
     assert out == {"here": ALL, "one": ALL, "merged": sorted(ALL * 2, key=repr)}
 
 
+@pytest.mark.integration
 def test_a_splitter_has_an_output_per_case_one_for_the_rest_and_one_for_errors() -> None:
     out = ran(f"""{ORDERS}
   - type: Splitter

@@ -104,7 +104,7 @@ def test_a_wrong_command_is_one_sentence_and_exit_code_2(
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "pipelines").iterdir() if path.stem[0] != "_"))
 def test_no_file_or_folder_in_pipelines_hides_another_module(name: str) -> None:
-    if name != "py":  # py.typed is no module.
+    if name != "py":  # py.typed is not a module.
         found = importlib.util.find_spec(name)
         assert found is None or str(ROOT) in str(found.origin), f"{name} hides {found}"
 

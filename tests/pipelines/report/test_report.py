@@ -109,6 +109,7 @@ def test_nothing_in_the_page_is_loaded_from_elsewhere(tmp_path: Path) -> None:
     assert page.count("document.title") == page.count("document.title=&#39;hacked&#39;") == 2
 
 
+@pytest.mark.integration
 def test_edges_have_counts_and_those_of_failures_are_red(tmp_path: Path) -> None:
     page = page_of(tmp_path, Message(b"long one"), *(Message(b"%d" % n) for n in range(3)), Message(b"", key=b"1"))
     counts = re.findall(r'class="count (\w+)">([^<]*)<', page)
@@ -117,6 +118,7 @@ def test_edges_have_counts_and_those_of_failures_are_red(tmp_path: Path) -> None
     )
 
 
+@pytest.mark.integration
 def test_the_page_shows_how_long_elements_took_in_each_step(tmp_path: Path) -> None:
     page = page_of(tmp_path, *(Message(b"%d" % n) for n in range(20)))
     rows = [re.findall(r"<td[^>]*>([^<]*)</td>", row) for row in re.findall(r"<tr>(<td>.*?)</tr>", page)]
@@ -126,6 +128,7 @@ def test_the_page_shows_how_long_elements_took_in_each_step(tmp_path: Path) -> N
     assert times["Write long"] == ["", ""], "no elements"
 
 
+@pytest.mark.integration
 def test_secrets_are_hidden_and_everything_else_is_shown(tmp_path: Path) -> None:
     page = page_of(tmp_path, Message(b"1"), password="hunter2", images=str(tmp_path))
     assert "hunter2" not in page
@@ -303,6 +306,7 @@ def test_markup_in_labels_is_harmless_in_mermaid() -> None:
 # --- show
 
 
+@pytest.mark.integration
 def test_show_draws_a_pipeline_without_running_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     drawn = show(new_user_signup, [])

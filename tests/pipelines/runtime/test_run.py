@@ -162,7 +162,7 @@ def test_the_same_command_runs_on_prism() -> None:
 
 @pytest.mark.integration
 def test_what_prism_forgets_to_count_is_in_the_balance_all_the_same() -> None:
-    """Of a bundle that takes longer than some seconds Prism tells no final counters: here of all behind Read."""
+    """Prism reports no final counters of a bundle that takes several seconds: here of every step after Read."""
     rows = rows_on_prism(count=240, mood="grouped")
     for row in (["Read", "240"], ["Work", "240", "240"], ["Even", "240", "120", "120"], ["Write", "120", "120"]):
         assert row in rows
@@ -277,6 +277,7 @@ class _Half(Counts):
         return {"Email": 1_000_000}
 
 
+@pytest.mark.integration
 def test_a_terminal_shows_stages_and_busy_steps_while_the_run_goes_on() -> None:
     screen = io.StringIO()
     with watched(Console(file=screen, force_terminal=True, width=100), _Half()):

@@ -44,6 +44,7 @@ def test_an_id_is_deterministic_and_changes_nothing_else(message):
     ]
 
 
+@pytest.mark.integration
 @given(st.lists(messages, max_size=8) | st.builds(one_partition, st.lists(messages, max_size=8), st.text()))
 def test_with_ids_makes_the_same_ids_as_with_id(several):
     assert Message.with_ids(several) == [message.with_id() for message in several]

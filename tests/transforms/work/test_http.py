@@ -62,12 +62,14 @@ def service() -> Iterator[Service]:
     one.server.server_close()
 
 
+@pytest.mark.integration
 def test_the_item_is_posted_and_the_response_is_the_result(service: Service) -> None:
     assert HttpWorker(service.url)(ORDER) == b'done {"order": 7}'
     (path, headers, body) = service.requests[0]
     assert (path, body, headers["Content-Type"]) == ("/label?secret=s3cr3t", b'{"order": 7}', "application/json")
 
 
+@pytest.mark.integration
 def test_the_idempotency_key_of_an_item_is_its_message_id_in_every_request(service: Service) -> None:
     worker = HttpWorker(service.url)
     for item in (ORDER, ORDER, ORDER._replace(source=("orders", 0, 8)), {"a": 1}, {"a": 1}, {"a": 2}):
@@ -78,6 +80,7 @@ def test_the_idempotency_key_of_an_item_is_its_message_id_in_every_request(servi
     assert keys[3] == keys[4] != keys[5]
 
 
+@pytest.mark.integration
 def test_connections_stay_open(service: Service) -> None:
     worker = HttpWorker(service.url)
     for number in range(5):
@@ -85,6 +88,7 @@ def test_connections_stay_open(service: Service) -> None:
     assert len(service.connections) == 1
 
 
+@pytest.mark.integration
 def test_the_error_of_a_busy_service_has_the_seconds_until_the_retry(service: Service) -> None:
     in_ten = formatdate(time.time() + 10, usegmt=True)
     service.answers = [
@@ -101,6 +105,7 @@ def test_the_error_of_a_busy_service_has_the_seconds_until_the_retry(service: Se
     assert found == [7.0, pytest.approx(10, abs=2), None, None]
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("status", [500, 502, 504, 408])
 def test_a_failure_of_the_service_is_worth_a_retry(service: Service, status: int) -> None:
     service.answers = [(status, {})]
@@ -108,6 +113,7 @@ def test_a_failure_of_the_service_is_worth_a_retry(service: Service, status: int
         HttpWorker(service.url)({})
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("status", [301, 400, 401, 404, 409, 422])
 def test_a_refused_item_is_not_sent_again(service: Service, status: int) -> None:
     service.answers = [(status, {"Location": "http://127.0.0.1:1/elsewhere"})]
@@ -126,6 +132,7 @@ def test_the_error_of_an_unreachable_service_has_its_url_without_secrets(monkeyp
     assert isinstance(caught.value.__context__, httpx.HTTPError)  # `from None` keeps it out of the traceback.
 
 
+@pytest.mark.integration
 def test_the_token_comes_from_the_environment_of_the_worker(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     worker = HttpWorker(service.url).with_token_from("TOKEN")
     monkeypatch.delenv("TOKEN", raising=False)
@@ -141,7 +148,7 @@ def test_the_token_comes_from_the_environment_of_the_worker(service: Service, mo
 def test_a_work_queue_waits_as_long_as_the_service_asks_and_retries_with_the_same_key(service: Service) -> None:
     service.answers = [(429, {"Retry-After": "1"})]
     run = run_of([ORDER], WorkQueue(HttpWorker(service.url)).with_workers(1))
-    assert run["results"] == [b'done {"order": 7}']
+    assert run["out"] == [b'done {"order": 7}']
     assert counters(run) == {"in": 1, "out": 1, "results": 1, "retried": 1}
     assert service.times[1] - service.times[0] >= 1
     assert len({headers["Idempotency-Key"] for _, headers, _ in service.requests}) == 1

@@ -30,6 +30,7 @@ def test_the_wait_for_several_workers_is_that_of_the_textbook() -> None:
 rates = st.floats(0.001, 1000)
 
 
+@pytest.mark.integration
 @given(rates, rates, st.integers(1, 200))
 def test_the_needed_workers_are_enough_and_one_fewer_is_not(gap: float, service: float, workers: int) -> None:
     queue = Concurrency(gap, service, workers)
@@ -67,6 +68,7 @@ def test_items_that_arrive_all_at_once_are_a_backlog() -> None:
         _ = queue.needed
 
 
+@pytest.mark.integration
 def test_the_advice_for_a_backlog_is_about_its_time_and_not_about_waiting() -> None:
     assert Concurrency(gap=0.51, service=1.0, workers=2, backlog=True).advice() == (
         "2 workers were busy 98 % of the time and processed 1.96 items/s from a backlog. Twice as many workers halve "

@@ -291,6 +291,7 @@ def test_dead_letters_are_read_as_the_messages_they_represent(pipeline, tmp_path
     assert sorted(map(DeadLetter.from_message, read)) == sorted([LETTER, BYTES_LETTER])
 
 
+@pytest.mark.integration
 def test_parquet_stores_the_fields_of_dead_letters_as_columns(tmp_path):
     path = tmp_path / "dead.parquet"
     with beam.Pipeline("FnApiRunner") as p:
@@ -677,6 +678,7 @@ def test_a_truncated_parquet_file_is_unreadable(tmp_path):
     assert (letter.payload, letter.source) == (b"", f"{path}/0/0")
 
 
+@pytest.mark.integration
 def test_a_truncated_gzip_file_is_read_up_to_the_damage_and_named(tmp_path):
     path = tmp_path / "in.jsonl.gz"
     path.write_bytes(gzip.compress(b"".join(b"%d\n" % n**9 for n in range(30_000)))[:-20])

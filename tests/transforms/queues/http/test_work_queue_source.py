@@ -84,6 +84,7 @@ def item(source: str, name: str) -> httpx.Response:
     return httpx.get(f"{source}/{quote(name, safe='')}")
 
 
+@pytest.mark.integration
 def test_the_list_is_an_item_list_of_distinct_names(source: str) -> None:
     answer = httpx.get(source)
     assert answer.status_code == 200
@@ -111,6 +112,7 @@ def test_a_request_changes_nothing(source: str) -> None:
     assert {name: item(source, name).json() for name in names(source)} == first
 
 
+@pytest.mark.integration
 def test_an_unknown_item_is_not_found(source: str) -> None:
     assert item(source, "no such item 8f14e45f").status_code == 404
 
@@ -132,6 +134,7 @@ def test_the_source_is_read_as_a_queue(source: str) -> None:
     assert len(run["out"]) == len(expected)
 
 
+@pytest.mark.integration
 def test_a_folder_offers_its_files_not_their_content(tmp_path: Path) -> None:
     with serving(folder(tmp_path)) as url:
         assert names(url) == sorted(f"{tmp_path}/{name}" for name in AWKWARD)
@@ -170,6 +173,7 @@ def test_these_tests_fail_for_a_source_with_another_interface() -> None:
     assert "4 failed, 2 passed" in ran.stdout  # It returns the same every time, and 404 for unknown items.
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("listed", [[1], None, "abc"])
 def test_a_response_that_is_not_a_list_of_items_is_named(listed: Any) -> None:
     with serving(Odd(listed)) as url, pytest.raises(QueueError, match=r"did not return a list of items: \{"):
@@ -187,6 +191,7 @@ def test_an_item_that_is_listed_but_missing_is_a_dead_letter() -> None:
     assert letter.error_message.endswith("lists the item 'gone' but returns no data for it")
 
 
+@pytest.mark.integration
 def test_an_unreachable_source_is_named_within_seconds() -> None:
     with pytest.raises(
         QueueError, match=r"the work source http://127.0.0.1:1/api/v1/items can't be reached: .*refused"
@@ -194,6 +199,7 @@ def test_an_unreachable_source_is_named_within_seconds() -> None:
         open_queue("http://127.0.0.1:1/api/v1/items").splits()
 
 
+@pytest.mark.integration
 def test_a_wrong_path_is_named(tmp_path: Path) -> None:
     sentence = r"/api/v2/items returned status 404; check the path"
     with serving(folder(tmp_path)) as url, pytest.raises(QueueError, match=sentence):

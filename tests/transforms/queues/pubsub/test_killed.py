@@ -5,17 +5,20 @@ import random
 import pytest
 
 from beam_patterns.transforms.queues import Message
+from tests import SOAK
 from tests.servers.pubsub import Service
 from tests.transforms.queues.pubsub.pubsub_between import Between, killed, numbered, publish, start, values
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.soak]
+
+KILLS = 5 * SOAK
 
 
 @pytest.mark.parametrize("form", ["straight", "grouped"])
-def test_after_20_kills_every_message_has_its_output_and_one_id(pubsub: Service, form: str) -> None:
+def test_after_kills_every_message_has_its_output_and_one_id(pubsub: Service, form: str) -> None:
     between, kills, count = Between(pubsub), 0, 0
     moments = random.Random(7)  # The same in every run.
-    while kills < 20:
+    while kills < KILLS:
         new = [Message(b"%d" % n) for n in range(count, count + 150)]
         assert publish(pubsub.uri(between.topic), new) == []
         count += len(new)
