@@ -40,6 +40,7 @@ def add_file(folder: Path, name: str, content: bytes) -> Callable[[], object]:
         (".csv", b"[1]", b"a,b\n1\n"),
         (".csv.gz", b"{}", gzip.compress(b"a\n1\n")[:-8]),
     ],
+    ids=["jsonl", "jsonl.gz", "csv", "csv.gz"],
 )
 def test_files_of_values(tmp_path: Path, suffix: str, rejects: bytes, damaged: bytes | None) -> None:
     damage = add_file(tmp_path, f"out-damaged{suffix}", damaged) if damaged else None
