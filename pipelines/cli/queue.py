@@ -1,18 +1,15 @@
 """beam-patterns queue: creates, writes, shows and copies queues of any kind."""
 
 import argparse
-import base64
 import itertools
 import sys
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-import orjson
-
 from beam_patterns.pipelines.runtime.failures import sentence
 from beam_patterns.pipelines.runtime.queues import messages_of, same_queue
-from beam_patterns.transforms.queues import Message, QueueError, as_message, open_queue
+from beam_patterns.transforms.queues import Message, QueueError, as_message, message_to_json, open_queue
 
 __all__ = ["main"]
 
@@ -85,13 +82,13 @@ def _publish(arguments: Any) -> None:
 def _listen(arguments: Any) -> None:
     for batch in open_queue(arguments.uri).listen():
         for message in batch:
-            print(_shown(message))
+            print(message_to_json(message).decode())
         sys.stdout.flush()
 
 
 def _peek(arguments: Any) -> None:
     for message in itertools.islice(messages_of(arguments.uri), arguments.n):
-        print(_shown(message))
+        print(message_to_json(message).decode())
 
 
 def _count(arguments: Any) -> None:
@@ -127,21 +124,3 @@ def _write(messages: Iterable[Message], uri: str) -> None:
     finally:
         writer.close()
     print(f"{written} messages written to {uri}")
-
-
-def _shown(message: Message) -> str:
-    fields = {
-        "value": _text(message.value),
-        "key": _text(message.key),
-        "attributes": [(name, _text(value)) for name, value in message.attributes],
-        "timestamp": message.timestamp,
-        "source": message.source,
-    }
-    return orjson.dumps({name: value for name, value in fields.items() if value not in (None, [])}).decode()
-
-
-def _text(value: bytes | None) -> Any:
-    try:
-        return None if value is None else value.decode()
-    except UnicodeDecodeError:
-        return {"base64": base64.b64encode(value or b"").decode()}

@@ -1,23 +1,31 @@
-"""The guide's kind of queue, installed with the project into a new environment, works without a change here."""
+"""What the guide shows, installed with the project into a new environment, works without a change here."""
 
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from beam_patterns.transforms.queues import Queue, Writer
 from tests import ROOT
+from tests.typing.test_typing import errors_of_mypy
 
 GUIDE = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", GUIDE, flags=re.M | re.S)
 KIND, REGISTRATION, CONTRACT = (text for kind, text in BLOCKS if kind == "python" and "spool" in text)
 (PROJECT,) = (text for kind, text in BLOCKS if kind == "toml" and "beam_patterns.queues" in text)
 SPOOL = "/tmp/spool"
+(READINGS,) = (text for kind, text in BLOCKS if kind == "toml" and "beam_patterns.pipelines" in text)
+#: The modules of the package `readings`, each named before its block.
+MODULES = dict(re.findall(r"`readings/(\w+)\.py`:\n\n```python\n(.*?)^```$", GUIDE, flags=re.M | re.S))
+(COMMANDS,) = (text for kind, text in BLOCKS if kind == "bash")
+(TYPES,) = (text for kind, text in BLOCKS if kind == "python" and "with_result" in text)
 
 
 @dataclass
@@ -54,7 +62,12 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
     (package / "pyproject.toml").write_text(PROJECT)
     subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
     python = folder / "venv" / "bin" / "python"
-    subprocess.run([python, "-m", "pip", "install", "--quiet", ROOT, package], check=True)
+    (folder / "pipelines" / "readings").mkdir(parents=True)
+    (folder / "pipelines" / "pyproject.toml").write_text(READINGS)
+    for name, text in MODULES.items():
+        (folder / "pipelines" / "readings" / f"{name}.py").write_text(text)
+    packages = [ROOT, package, folder / "pipelines"]
+    subprocess.run([python, "-m", "pip", "install", "--quiet", *packages], check=True)
     return Environment(folder, python.parent)
 
 
@@ -96,6 +109,47 @@ def test_a_pipeline_reads_and_writes_the_kind_and_its_dead_letters_are_replayed(
     replay = ["run", "replay_dead_letters", f"--dead_letters=spool://{SPOOL}/dead?group=replay"]
     assert environment.run("beam-patterns", *replay) == 0
     assert environment.values("users")[before:] == [USERS[2]] * len(environment.values("dead"))
+
+
+def described(name: str, environment: Environment) -> list[Any]:
+    """The values in a file of JSON lines."""
+    return [json.loads(line) for line in (environment.folder / name).read_text().splitlines()]
+
+
+@pytest.mark.integration
+def test_the_pipeline_runs_with_its_pattern_and_its_worker(environment: Environment) -> None:
+    script = f"PATH={environment.bin}:$PATH; {COMMANDS}"
+    assert environment.run(str(shutil.which("bash")), "-euc", script) == 0, environment.output
+    assert "WARNING" not in environment.output
+    assert "balance: in = out + dropped + dead + duplicates at every step" in environment.output
+    rows = [" ".join(line.split()) for line in environment.output.splitlines()]
+    assert {"Bands 3 3 low 1, high 2", "Describe 2 1 1 results 1", "Write alerts 1 1"} <= set(rows)
+    assert (environment.folder / "alerts.jsonl").read_text() == "the boiler is at 80 C\n"
+    assert described("archive.jsonl", environment) == [{"sensor": "t1", "value": 20}]
+    (letter,) = described("failed.jsonl", environment)
+    assert (letter["step"], letter["attempts"], letter["error_message"]) == ("Describe", 1, "there is no sensor t9")
+
+
+@pytest.mark.integration
+def test_the_pipeline_is_found_by_its_entry_point(environment: Environment) -> None:
+    assert environment.run("beam-patterns", "list") == 0
+    assert re.search(
+        r"^alerts +Describes readings above a limit, and keeps the others\.$", environment.output, flags=re.M
+    )
+    assert environment.run("beam-patterns", "run", "alerts", "--help") == 0
+    assert "Readings from this value on are alerts." in environment.output
+    assert environment.run("beam-patterns", "run", "alerts", "--input=in.jsonl", "--alerts=x", "--archive=x") == 2
+
+
+@pytest.mark.integration
+def test_the_modules_pass_mypy_strict(tmp_path: Path) -> None:
+    assert sorted(MODULES) == ["alerts", "bands", "describe"]
+    (tmp_path / "readings").mkdir()
+    for name, text in {**MODULES, "orders": TYPES}.items():
+        (tmp_path / "readings" / f"{name}.py").write_text(text)
+    program = tmp_path / "program.py"
+    program.write_text("import readings.alerts\nimport readings.orders\n")
+    assert errors_of_mypy(Path(sys.executable), program) == {}
 
 
 @pytest.mark.integration

@@ -9,6 +9,7 @@ from .commit import CommitOffsets
 from .parameters import Parameter
 from .queue import Position, Queue, Rejected, Split, Writer
 from .read import ReadFromQueue
+from .record_json import message_from_json, message_to_json
 from .registry import open_queue, queue_kind, queue_schemes, queue_under, register_queue
 from .uri import QueueUri
 from .write import WriteToQueue, Written, as_message
@@ -30,6 +31,8 @@ __all__ = [
     "Writer",
     "Written",
     "as_message",
+    "message_from_json",
+    "message_to_json",
     "open_queue",
     "queue_kind",
     "queue_schemes",

@@ -1,4 +1,4 @@
-"""Attributes and dead letters as JSON: bytes that are UTF-8 as text, other bytes as base64."""
+"""Messages, attributes and dead letters as JSON: bytes that are UTF-8 as text, other bytes as base64."""
 
 from base64 import b64decode, b64encode
 from typing import Any
@@ -6,8 +6,17 @@ from typing import Any
 import orjson
 
 from ..base.dead_letter import DeadLetter
+from ..base.message import Message
 
-__all__ = ["attributes_from_json", "attributes_to_json", "letter_from_json", "letter_to_json", "text_or_base64"]
+__all__ = [
+    "attributes_from_json",
+    "attributes_to_json",
+    "letter_from_json",
+    "letter_to_json",
+    "message_from_json",
+    "message_to_json",
+    "text_or_base64",
+]
 
 Attributes = tuple[tuple[str, bytes], ...]
 #: Fields of a DeadLetter whose type is bytes.
@@ -38,6 +47,42 @@ def attributes_from_json(text: bytes) -> Attributes:
     (('lang', b'en'), ('raw', b'\\xff'))
     """
     return _from_pairs(orjson.loads(text))
+
+
+def message_to_json(message: Message) -> bytes:
+    """One line with the fields of a message that are not empty.
+
+    >>> from beam_patterns.transforms.queues import Message, message_to_json
+    >>> message_to_json(Message(b"a", bytes([255]), timestamp=2.0))
+    b'{"value":"a","key":{"base64":"/w=="},"timestamp":2.0}'
+    """
+    fields: dict[str, Any] = message._asdict()
+    for name in ("value", "key"):
+        if fields[name] is not None:
+            fields[name] = text_or_base64(fields[name])
+    fields["attributes"] = _as_pairs(message.attributes)
+    return orjson.dumps({name: value for name, value in fields.items() if value not in (None, [])})
+
+
+def message_from_json(line: bytes) -> Message:
+    """The inverse of `message_to_json`. Raises ValueError for any other text.
+
+    >>> from beam_patterns.transforms.queues import message_from_json
+    >>> message_from_json(b'{"value":"a","key":{"base64":"/w=="},"timestamp":2.0}').key
+    b'\\xff'
+    """
+    try:
+        fields = orjson.loads(line)
+        for name in ("value", "key"):
+            if name in fields:
+                fields[name] = _as_bytes(fields[name])
+        if "source" in fields:
+            fields["source"] = tuple(fields["source"])
+        attributes = _from_pairs(fields.pop("attributes", []))
+        message = Message(**{"value": None, **fields, "attributes": attributes})
+        return message if message.timestamp is None else message._replace(timestamp=float(message.timestamp))
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"not a message: {error}") from None
 
 
 def letter_to_json(letter: DeadLetter) -> bytes:
@@ -73,4 +118,8 @@ def _as_pairs(attributes: Attributes) -> list[tuple[str, Any]]:
 
 
 def _from_pairs(pairs: list[Any]) -> Attributes:
-    return tuple([(name, v.encode() if type(v) is str else b64decode(v["base64"])) for name, v in pairs])
+    return tuple([(name, v.encode() if type(v) is str else _as_bytes(v)) for name, v in pairs])
+
+
+def _as_bytes(text: Any) -> bytes:
+    return text.encode() if type(text) is str else b64decode(text["base64"])
