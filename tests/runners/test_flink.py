@@ -56,6 +56,10 @@ def values(database: str, topic: str) -> Counter[int]:
     return Counter(m.json()["n"] for split in queue.splits() for batch in queue.read(split) for m in batch)
 
 
+def test_all_tests_on_the_cluster_run_in_one_process(request: pytest.FixtureRequest) -> None:
+    assert "PYTEST_XDIST_WORKER" not in os.environ or request.node.nodeid.endswith("@flink")
+
+
 def test_a_flow_on_flink_writes_each_record_once_commits_and_finds_nothing_the_second_time(
     flink_cluster: flink.Cluster, tmp_path: Path
 ) -> None:
