@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import difflib
+import inspect
 import os
 import re
 import textwrap
@@ -154,7 +155,10 @@ class _Declared:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        dataclasses.dataclass(frozen=True, kw_only=True)(cls)
+        fields = vars(dataclasses.dataclass(frozen=True, kw_only=True)(cls))["__dataclass_fields__"]
+        first = {*getattr(cls, "_common", ()), *inspect.get_annotations(cls)}
+        for name in [name for name in fields if name not in first]:  # In --help, options of a base come last.
+            fields[name] = fields.pop(name)
 
 
 class Options(_Declared):
