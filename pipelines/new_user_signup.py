@@ -142,7 +142,7 @@ class NewUserSignupOptions(Options):
                 f"--pending: a stream keeps waiting records in its state; leave out --pending {self.pending}"
             )
         if not self.expire_after:
-            raise ValueError("--expire_after: with 0s no sign-up in a stream is ever confirmed; write for instance 7d")
+            raise ValueError("--expire_after: with 0s no sign-up in a stream is ever confirmed; write, for example, 7d")
 
     @property
     def pending_queue(self) -> str:

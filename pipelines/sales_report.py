@@ -75,7 +75,7 @@ class SalesReportOptions(Options):
             ZoneInfo(self.timezone)
         except (ZoneInfoNotFoundError, ValueError):
             raise ValueError(
-                f"--timezone: {self.timezone!r} is not a time zone; write for instance Europe/Berlin"
+                f"--timezone: {self.timezone!r} is not a time zone; write, for example, Europe/Berlin"
             ) from None
         if self.top < 1:
             raise ValueError(f"--top: {self.top} is not a number of products; give 1 or more")

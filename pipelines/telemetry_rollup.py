@@ -79,7 +79,7 @@ class TelemetryRollupOptions(Options):
 
     def check(self) -> None:
         if self.window < timedelta(seconds=1):
-            raise ValueError("--window: a window lasts at least a second, write for instance --window 5m")
+            raise ValueError("--window: a window lasts at least a second; write, for example, --window 5m")
         writes = [("--output", self.output), ("--dead_letters", self.dead_letters)]
         check_queues([("--events", self.events)], writes, self.streaming)
 

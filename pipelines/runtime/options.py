@@ -53,7 +53,7 @@ class Option:
             value = self.type(text)
         except ValueError as error:
             reason = f"{self._shown(text)} is not {_ARTICLE[self.type]}" if self.type in _ARTICLE else str(error)
-            raise ValueError(f"--{name}: {reason}, write for instance --{name} {self.example}") from None
+            raise ValueError(f"--{name}: {reason}; write, for example, --{name} {self.example}") from None
         if self.pattern and not re.fullmatch(self.pattern, text):
             raise ValueError(f"--{name}: {self._shown(text)} does not have the form of {self.example}")
         if self.choices and text not in self.choices:
@@ -297,4 +297,4 @@ def _refuse_missing(cls: type[Options], given: dict[str, str]) -> None:
     missing = [f for f in dataclasses.fields(cls) if f.default is dataclasses.MISSING and f.name not in given]
     if missing:
         example = " ".join(f"--{field.name} {field.metadata['option'].example}" for field in missing)
-        raise ValueError(f"missing {', '.join('--' + f.name for f in missing)}; write for instance {example}")
+        raise ValueError(f"missing {', '.join('--' + f.name for f in missing)}; write, for example, {example}")

@@ -53,12 +53,15 @@ def test_a_single_output_has_all_messages_too(tmp_path: Path, capsys: pytest.Cap
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"outputs": " "}, "--outputs: ' ' names 0 queues, not 1 or more; put spaces between them, write for instance"),
+        (
+            {"outputs": " "},
+            "--outputs: ' ' names 0 queues, not 1 or more; put spaces between them; write, for",
+        ),
         ({"outputs": "sqlite:///q.db?topic=a x://b"}, "--outputs: the queue x://b starts with x://, which is none of"),
         ({"outputs": "out.jsonl sqlite:///q.db?topic=v"}, "--outputs would be written to sqlite:///q.db?topic=v, from"),
         ({"outputs": "out.jsonl ./out.jsonl"}, "--outputs and --outputs are both ./out.jsonl; use a queue for each"),
         ({"output": "out.jsonl"}, "unknown parameter --output; did you mean --outputs?"),
-        ({"outputs": ""}, "missing --outputs; write for instance --outputs 'kafka://localhost:9092/uhd kafka://"),
+        ({"outputs": ""}, "missing --outputs; write, for example, --outputs 'kafka://localhost:9092/uhd kafka://"),
     ],
 )
 def test_wrong_options_start_nothing(

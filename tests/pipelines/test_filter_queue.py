@@ -87,7 +87,7 @@ def test_a_value_that_is_neither_true_nor_false_is_a_dead_letter(place: Place) -
         (
             {"where": 'item.channel = "email"'},
             "--where: syntax error in 'item.channel = \"email\"' at character 14: token recognition "
-            "error at: '= ', write for instance --where 'item.email_opt_in && item.channel == \"email\"'",
+            "error at: '= '; write, for example, --where 'item.email_opt_in && item.channel == \"email\"'",
         ),
         ({"where": "itm.ok"}, "--where: error in 'itm.ok' at character 4: undeclared reference to 'itm.ok'"),
         (
@@ -96,7 +96,7 @@ def test_a_value_that_is_neither_true_nor_false_is_a_dead_letter(place: Place) -
             "overload for '_+_' applied to '(string, int)'",
         ),
         ({"where": "size(item.ok)"}, "--where: 'size(item.ok)' is not a condition: its type is INT, not true or false"),
-        ({"where": ""}, "missing --where; write for instance --where 'item.email_opt_in && "),
+        ({"where": ""}, "missing --where; write, for example, --where 'item.email_opt_in && "),
         ({"were": "item.ok"}, "unknown parameter --were; did you mean --where?"),
         ({"input": "sqlite:///q.db?topic=users"}, "--input: 'sqlite:///q.db?topic=users' names no group, under which"),
         ({"input": "/videos/*.mp4"}, "--input: '/videos/*.mp4' names files as items, not messages"),

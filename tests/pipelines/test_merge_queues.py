@@ -67,7 +67,7 @@ def test_inputs_may_be_of_different_kinds_and_a_message_that_the_output_cannot_h
             "--output would be written to kafka://h:1/c, from which --inputs is read; use another queue",
         ),
         ({"input": "memory://a"}, "unknown parameter --input; did you mean --inputs?"),
-        ({"output": ""}, "missing --output; write for instance --output 'sqlite:///data/queues.db?topic=notices'"),
+        ({"output": ""}, "missing --output; write, for example, --output 'sqlite:///data/queues.db?topic=notices'"),
     ],
 )
 def test_wrong_options_start_nothing(

@@ -163,7 +163,7 @@ def test_names_in_charts_are_never_formulas_and_long_ones_are_cut() -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--timezone", "Berlin"], "--timezone: 'Berlin' is not a time zone; write for instance Europe/Berlin"),
+        (["--timezone", "Berlin"], "--timezone: 'Berlin' is not a time zone; write, for example, Europe/Berlin"),
         (["--week_starts", "mon"], "--week_starts: 'mon' is not one of monday"),
         (["--top", "0"], "--top: 0 is not a number of products; give 1 or more"),
         (["--orders", "in/*.parquet", "--output", "in"], "--output would be written to in/daily.parquet, from which"),

@@ -70,11 +70,11 @@ def test_without_the_option_the_messages_own_key_decides_and_payloads_are_not_de
         ({"key": "item.a ++"}, "--key: syntax error in 'item.a ++' at character 9: "),
         (
             {"key": "item.a > 1"},
-            "--key: 'item.a > 1' is not a key: its type is BOOL, not text or a whole number, write",
+            "--key: 'item.a > 1' is not a key: its type is BOOL, not text or a whole number; write",
         ),
         ({"shards": "0"}, "--shards: 0 is less than 1; use 1 or more"),
-        ({"shards": "many"}, "--shards: 'many' is not a whole number, write for instance --shards 4"),
-        ({"shards": ""}, "missing --shards; write for instance --shards 4"),
+        ({"shards": "many"}, "--shards: 'many' is not a whole number; write, for example, --shards 4"),
+        ({"shards": ""}, "missing --shards; write, for example, --shards 4"),
         (
             {"input": "sqlite:///q.db?topic=users-1&group=g"},
             "--output with 1 would be written to sqlite:///q.db?topic=users-1, from which --input is read",

@@ -71,11 +71,11 @@ def test_with_every_match_a_message_goes_to_all_matching_cases(
         (
             {"cases": "email: item.a == 1; sms: item.b =="},
             "--cases: case 'sms': syntax error in 'item.b ==' at character 10: mismatched input "
-            "'<EOF>', write for instance --cases 'email: item.tell == \"email\"; sms: item.tell == \"sms\"'",
+            "'<EOF>'; write, for example, --cases 'email: item.tell == \"email\"; sms: item.tell == \"sms\"'",
         ),
         ({"cases": "email: 'a'"}, "--cases: case 'email': \"'a'\" is not a condition: its type is STRING, not true or"),
         ({"cases": "item.a == 1"}, "--cases: 'item.a == 1' is not a case; a case is a name, a colon and a condition"),
-        ({"cases": " ; "}, "--cases: ' ; ' has no case; a case is a name, a colon and a condition, write for"),
+        ({"cases": " ; "}, "--cases: ' ; ' has no case; a case is a name, a colon and a condition; write, for"),
         ({"cases": "a: true; a: false"}, "--cases: there are two cases named 'a'; give each case its own name"),
         ({"cases": "otherwise: true"}, "--cases: Splitter: 'otherwise' is the branch of elements that match no case"),
         ({"cases": "in: true"}, "--cases: Splitter: 'in' can't be the name of a branch; use "),
@@ -89,7 +89,7 @@ def test_with_every_match_a_message_goes_to_all_matching_cases(
         ),
         ({"output": "amqp://h/q-"}, "--output: the queue amqp://h/q- starts with amqp://, which is none of"),
         ({"every_match": "all"}, "--every_match: 'all' is neither true nor false"),
-        ({"cases": ""}, 'missing --cases; write for instance --cases \'email: item.tell == "email"; sms: '),
+        ({"cases": ""}, 'missing --cases; write, for example, --cases \'email: item.tell == "email"; sms: '),
     ],
 )
 def test_wrong_options_start_nothing(

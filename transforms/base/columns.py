@@ -76,7 +76,7 @@ def checked_predicate(given: Any, argument: str) -> Callable[[Any], Any]:
         return given
     raise TypeError(
         f"{argument} must be a function of one element or a pyarrow.compute.Expression, not {given!r}; "
-        "write for instance `lambda order: order.shipped` or `pc.field('shipped')`"
+        "write, for example, `lambda order: order.shipped` or `pc.field('shipped')`"
     )
 
 

@@ -29,7 +29,7 @@ def test_large_items_get_a_label_and_broken_items_go_to_the_dead_letters(tmp_pat
 
 def test_a_wrong_option_is_a_sentence_and_exit_code_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run([*arguments(tmp_path), "--least", "many"]) == 2
-    assert capsys.readouterr().err == "--least: 'many' is not a whole number, write for instance --least 100\n"
+    assert capsys.readouterr().err == "--least: 'many' is not a whole number; write, for example, --least 100\n"
 
 
 def test_the_metadata_of_the_template_matches_the_options() -> None:

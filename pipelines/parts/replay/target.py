@@ -35,7 +35,7 @@ class Target(NamedTuple):
         if uri is None:
             raise ValueError(
                 f"--to: the letters in {dead_letters} name their source queue, but not its broker or database; "
-                "write for instance --to 'kafka://localhost:9092/{queue}', or the whole URI of one queue"
+                "write, for example, --to 'kafka://localhost:9092/{queue}', or the whole URI of one queue"
             )
         return Target(uri, must_exist=True)
 

@@ -125,24 +125,24 @@ def test_every_pipeline_begins_as_all_do(name: str) -> None:
         ({"--output": "kafka://"}, None),
         (
             {"--output": "sqlite:///q.db"},
-            "--output: 'sqlite:///q.db' names a database but no beginning of a topic's name; add ?topic=, write for "
-            "instance --output 'sqlite:///data/queues.db?topic='",
+            "--output: 'sqlite:///q.db' names a database but no beginning of a topic's name; add ?topic=; write, for "
+            "example, --output 'sqlite:///data/queues.db?topic='",
         ),
         (
             {"--report": "/nowhere/r.html"},
             "--report: '/nowhere/r.html' can't be written; name a file in a folder that exists and that you may write "
-            "to, write for instance --report report.html",
+            "to; write, for example, --report report.html",
         ),
-        ({"--report": "/"}, "--report: '/' is a folder; name a file in it, write for instance --report report.html"),
+        ({"--report": "/"}, "--report: '/' is a folder; name a file in it; write, for example, --report report.html"),
         (
             {"--expire_after": "9999999999d"},
-            "--expire_after: '9999999999d' is not a duration, write for instance --expire_after 7d",
+            "--expire_after: '9999999999d' is not a duration; write, for example, --expire_after 7d",
         ),
         ({"--mail": "pop3://x"}, "--mail: 'pop3://x' is neither a folder nor smtp://host:port"),
         ({"--mail": "smtp://ann:secret@x"}, None),
         ({"--sender": "nobody"}, "--sender: 'nobody' is not a name and address such as Shop <hello@shop.example>"),
         ({"--dead_letters": "sqlite:///q.db?topic=signups"}, None),
-        ({"--expire_after": "soon"}, "--expire_after: 'soon' is not a duration, write for instance --expire_after 7d"),
+        ({"--expire_after": "soon"}, "--expire_after: 'soon' is not a duration; write, for example, --expire_after 7d"),
         ({"--site": "shop"}, "--site: 'shop' does not have the form of https://shop.example"),
     ],
 )

@@ -46,23 +46,23 @@ def test_options_of_the_runner_are_passed_on() -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--copies=2"], "missing --source; write for instance --source memory://things"),
+        (["--copies=2"], "missing --source; write, for example, --source memory://things"),
         (["--source=memory://a", "--sauce=b"], "unknown parameter --sauce; did you mean --source?"),
         (["--source=memory://a", "--zzz"], "unknown parameter --zzz; --help lists all parameters"),
         (["--source=memory://a", "stray"], "unknown parameter stray; --help lists all parameters"),
         (["--source=memory://a", "--cop=2"], "unknown parameter --cop; did you mean --copies?"),
         (
             ["--source=memory://a", "--copies=two"],
-            "--copies: 'two' is not a whole number, write for instance --copies 2",
+            "--copies: 'two' is not a whole number; write, for example, --copies 2",
         ),
-        (["--source=memory://a", "--share=x"], "--share: 'x' is not a number, write for instance --share 0.5"),
-        (["--source=memory://a", "--within=7"], "--within: '7' is not a duration, write for instance --within 7d"),
+        (["--source=memory://a", "--share=x"], "--share: 'x' is not a number; write, for example, --share 0.5"),
+        (["--source=memory://a", "--within=7"], "--within: '7' is not a duration; write, for example, --within 7d"),
         (["--source=memory://a", "--mode=slow"], "--mode: 'slow' is not one of fast, safe"),
         (["--source=memory://a", "--name=A1"], "--name: 'A1' does not have the form of abc"),
         (["--source=memory://a", "--password=S3CRET"], "--password: the given value does not have the form of ..."),
         (
             ["--source=memory://a", "--loud=maybe"],
-            "--loud: 'maybe' is neither true nor false, write for instance --loud true",
+            "--loud: 'maybe' is neither true nor false; write, for example, --loud true",
         ),
         (["--source=memory://a", "--copies=10"], "--copies: 10 are too many"),
         (["--source"], "--source: expected one argument"),

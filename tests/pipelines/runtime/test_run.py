@@ -125,7 +125,7 @@ def test_wrong_options_are_exit_code_2(capsys: pytest.CaptureFixture[str]) -> No
     assert toy.run([*toy.arguments(), "--moode=x"]) == 2
     assert toy.run([*toy.arguments(), "--streaming"]) == 2
     assert capsys.readouterr().err.splitlines() == [
-        "missing --sink; write for instance --sink memory://b",
+        "missing --sink; write, for example, --sink memory://b",
         "unknown parameter --moode; did you mean --mood?",
         "--streaming: the DirectRunner reads what is there and ends; use --runner PrismRunner, FlinkRunner or "
         "DataflowRunner for a run without end",
