@@ -20,11 +20,11 @@ _HERE = Path(__file__).parent.parent
 def pipelines() -> dict[str, str]:
     """All pipelines with their summary lines, read without importing them: Beam takes seconds."""
     found = {file.stem: file for file in sorted(_HERE.glob("[!_]*.py"))}
-    for point in entry_points(group=_GROUP):
-        spec = find_spec(point.value)
-        if spec is not None and spec.origin:
-            found.setdefault(point.name, Path(spec.origin))
-    return {name: _summary(file) for name, file in found.items()}
+    installed = {point.name: point.value for point in entry_points(group=_GROUP) if point.name not in found}
+    return {
+        **{name: _summary(file) for name, file in found.items()},
+        **{name: _summary_of(module) for name, module in installed.items()},
+    }
 
 
 def module_of(name: str) -> ModuleType:
@@ -56,6 +56,14 @@ def _imported(name: str) -> ModuleType:
     if not callable(getattr(module, "run", None)):
         raise ValueError(f"the module {name!r} is not a pipeline: it has no function run(argv)")
     return module
+
+
+def _summary_of(module: str) -> str:
+    try:
+        spec = find_spec(module)
+    except Exception as error:  # The packages above a module are imported, and may raise anything.
+        return f"{module} can't be imported: {error}"
+    return _summary(Path(spec.origin)) if spec is not None and spec.origin else f"there is no module {module}"
 
 
 def _summary(file: Path) -> str:

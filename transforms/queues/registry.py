@@ -49,13 +49,16 @@ def queue_schemes() -> dict[str, str]:
 
 
 def queue_kind(scheme: str) -> type[Queue]:
-    """The class for a scheme. Raises KeyError for an unknown one, and ValueError if the class can't be imported."""
+    """The class for a scheme. Raises KeyError for an unknown one, and ValueError if the class can't be used."""
     place = _KINDS.get(scheme) or queue_schemes()[scheme]
     module, _, name = place.partition(":")
     try:
-        return getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
+        kind = getattr(importlib.import_module(module), name)
+    except Exception as error:  # A module may raise anything when it is imported.
         raise ValueError(f"{scheme}:// is {place}, which can't be imported: {error}") from error
+    if not isinstance(kind, type) or not issubclass(kind, Queue):
+        raise ValueError(f"{scheme}:// is {place}, which is not a subclass of Queue")
+    return kind
 
 
 def open_queue(uri: str) -> Queue:

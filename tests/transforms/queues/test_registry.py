@@ -71,6 +71,16 @@ def test_a_kind_that_can_not_be_imported_is_named(kind: str, reason: str) -> Non
         open_queue("own://orders")
 
 
+def test_a_kind_whose_module_raises_or_that_is_not_a_queue_is_named(kinds: Path) -> None:
+    (kinds / "raising_kind.py").write_text("raise RuntimeError('not today')\n")
+    register_queue("own", "raising_kind:Kind")
+    with pytest.raises(ValueError, match=r"^own:// is raising_kind:Kind, which can't be imported: not today$"):
+        open_queue("own://orders")
+    register_queue("text", "textwrap:TextWrapper")
+    with pytest.raises(ValueError, match=r"^text:// is textwrap:TextWrapper, which is not a subclass of Queue$"):
+        open_queue("text://orders")
+
+
 def test_the_error_for_an_unknown_scheme_lists_the_known_ones() -> None:
     register_queue("own", "own_kind:OwnQueue")
     with pytest.raises(
