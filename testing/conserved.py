@@ -27,7 +27,7 @@ def assert_conserved(run: Any, pipeline: beam.Pipeline | None = None) -> Balance
     """
     balance = run.balance if isinstance(run, Outputs) else Balance.of(run, pipeline)
     if not balance.steps:
-        raise AssertionError("no pattern counted anything in this run, so there is no balance to check")
+        raise AssertionError("no pattern counted anything in this run, so it has no balance to check")
     complaints = "; ".join(balance.complaints())
     if complaints:
         raise AssertionError(f"the balance does not close at {complaints}")

@@ -34,7 +34,7 @@ class Copier(Pattern[PCollection[Any], Out]):
     In: PCollection[T].
     Out: a NamedTuple with one PCollection[T] per name; `.with_result(Copies)` makes it the NamedTuple class `Copies`.
     Streaming: element by element; windows, timestamps and watermarks pass unchanged.
-    Failure: an element that can't be copied, such as a socket, fails the run; there is no user code to guard.
+    Failure: an element that can't be copied, such as a socket, fails the run; no user code needs a guard.
     Over using a PCollection twice: Beam passes the same object to every consumer, so a branch that changes its element
     also changes it for the other branches; here each branch has its own copy. Immutable elements (messages, strings,
     Arrow tables) are not copied; `.with_shared_elements()` copies nothing.

@@ -34,7 +34,7 @@ class Merger(FanIn, Pattern[Any, Stream[Any]]):
     In: a tuple, list, dict or NamedTuple of PCollections, such as what a Splitter or Copier returned.
     Out: PCollection[T], every element once, in no order; T is the inputs' type, or a Union of them.
     Streaming: elements keep window and timestamp; the watermark is that of the slowest input.
-    Failure: there is no user code to guard.
+    Failure: no user code needs a guard.
     Over beam.Flatten: batches stay batches (Flatten splits them into elements), `.with_source_names()`, counters, any
     fan-out's result as it is.
     Source: Burns, Designing Distributed Systems, chapter 11, figure 11-7.

@@ -48,7 +48,7 @@ class Expression:
         return self._text
 
     def __call__(self, variables: Any) -> Any:
-        """Returns the value, with tuples for lists. Raises ValueError if there is no value, as for a missing key.
+        """Returns the value, with tuples for lists. Raises ValueError if it has no value, as for a missing key.
 
         Args:
             variables: a dict, or what `bound` made of one.

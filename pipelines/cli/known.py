@@ -39,7 +39,7 @@ def module_of(name: str) -> ModuleType:
     if name not in pipelines() and "." not in name:
         near = difflib.get_close_matches(name, pipelines(), n=1)
         hint = f"did you mean {near[0]}?" if near else "see beam-patterns list"
-        raise ValueError(f"there is no pipeline {name!r}; {hint}")
+        raise ValueError(f"unknown pipeline {name!r}; {hint}")
     hush_imports()
     is_own = (_HERE / f"{name}.py").exists()
     return _imported(f"beam_patterns.pipelines.{name}" if is_own else installed.get(name, name))
@@ -49,9 +49,9 @@ def _imported(name: str) -> ModuleType:
     try:
         found = find_spec(name)
     except ImportError as error:
-        raise ValueError(f"there is no pipeline {name!r}: {error}; install its package") from None
+        raise ValueError(f"the pipeline {name!r} can't be found: {error}; install its package") from None
     if found is None:
-        raise ValueError(f"there is no module {name!r}; install its package")
+        raise ValueError(f"the module {name!r} does not exist; install its package")
     module = importlib.import_module(name)
     if not callable(getattr(module, "run", None)):
         raise ValueError(f"the module {name!r} is not a pipeline: it has no function run(argv)")
@@ -63,7 +63,7 @@ def _summary_of(module: str) -> str:
         spec = find_spec(module)
     except Exception as error:  # The packages above a module are imported, and may raise anything.
         return f"{module} can't be imported: {error}"
-    return _summary(Path(spec.origin)) if spec is not None and spec.origin else f"there is no module {module}"
+    return _summary(Path(spec.origin)) if spec is not None and spec.origin else f"the module {module} does not exist"
 
 
 def _summary(file: Path) -> str:

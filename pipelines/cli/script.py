@@ -34,7 +34,7 @@ def module_at(path: str) -> ModuleType:
     """The module of a file outside of packages. Raises ValueError for a missing file or a name already taken."""
     file = Path(path).absolute()
     if not file.is_file():
-        raise ValueError(f"there is no file {path!r}")
+        raise ValueError(f"the file {path!r} does not exist")
     if sys.path[:1] != [str(file.parent)]:
         sys.path.insert(0, str(file.parent))  # As Python does itself; workers get this path too.
     try:

@@ -86,7 +86,7 @@ def test_the_commands_work_on_the_kind(environment: Environment) -> None:
     assert environment.run("beam-patterns", "queue", "peek", f"{users}&speed=2") == 2
     assert "has an unknown parameter 'speed'; known are group" in environment.output
     assert environment.run("beam-patterns", "queue", "peek", f"spool://{SPOOL}/missing?group=g") == 1
-    assert "there is no folder" in environment.output
+    assert "missing does not exist; check the path" in environment.output
 
 
 @pytest.mark.integration
@@ -127,7 +127,7 @@ def test_the_pipeline_runs_with_its_pattern_and_its_worker(environment: Environm
     assert (environment.folder / "alerts.jsonl").read_text() == "the boiler is at 80 C\n"
     assert described("archive.jsonl", environment) == [{"sensor": "t1", "value": 20}]
     (letter,) = described("failed.jsonl", environment)
-    assert (letter["step"], letter["attempts"], letter["error_message"]) == ("Describe", 1, "there is no sensor t9")
+    assert (letter["step"], letter["attempts"], letter["error_message"]) == ("Describe", 1, "unknown sensor t9")
 
 
 @pytest.mark.integration

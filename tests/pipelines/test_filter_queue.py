@@ -24,7 +24,7 @@ BAD = {
     b'{"channel": ': "not valid JSON: unexpected end of data: line 1 column 13 (char 12)",
     b"\xff\xfe": "not valid JSON: str is not valid UTF-8: surrogates not allowed: line 1 column 1 (char 0)",
     b"": "not valid JSON: Input is a zero-length, empty document: line 1 column 1 (char 0)",
-    None: "not valid JSON: the message has no payload (a tombstone), so there is no JSON in it",
+    None: "not valid JSON: the message has no payload (a tombstone), so it holds no JSON",
     b'{"email_opt_in": true}': 'Key not found in map: "channel"',
     b'{"email_opt_in": "yes", "channel": "email"}': "No matching overloads found: _&&_",
     b'{"channel": "email\\u0000", "email_opt_in": true}': (

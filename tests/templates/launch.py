@@ -6,7 +6,7 @@ import sys
 
 from apache_beam.internal.gcp import auth
 
-# There is no account here, and looking for one takes 20 seconds.
+# No account exists here, and looking for one takes 20 seconds.
 auth._Credentials._credentials_init = True
 
 if __name__ == "__main__":

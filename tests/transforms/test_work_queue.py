@@ -135,12 +135,12 @@ def test_an_error_in_the_function_for_retries_becomes_the_items_dead_letter() ->
 
 def hopeless(_: int) -> None:
     """Fails in a way that no retry can fix."""
-    raise PermanentError("there is no such customer")
+    raise PermanentError("this customer does not exist")
 
 
 def test_a_permanent_error_is_not_tried_again() -> None:
     (letter,) = run_of([1], WorkQueue(hopeless).with_workers(1)).dead
-    assert (letter.attempts, letter.error_message) == (1, "there is no such customer")
+    assert (letter.attempts, letter.error_message) == (1, "this customer does not exist")
 
 
 def test_the_pause_before_a_retry_doubles_up_to_a_minute_and_is_random() -> None:

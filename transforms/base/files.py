@@ -130,7 +130,9 @@ def file_errors(path: str, action: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        raise QueueError(f"the file {path} can't be {action}: there is no {error.filename}; check the path") from error
+        raise QueueError(
+            f"the file {path} can't be {action}: {error.filename} does not exist; check the path"
+        ) from error
     except PermissionError as error:
         where = error.filename or path
         raise QueueError(

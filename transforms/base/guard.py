@@ -35,7 +35,7 @@ class Guard:
         counters: names of the step's counters.
         counted_as: namespace of the counters, by default the pattern's class.
         step: label in dead letters, by default the pattern's.
-        remedy: advice in the error message when there is no handler.
+        remedy: advice in the error message of a step without a handler.
         raises: class of the error that then fails the run.
     """
 

@@ -48,7 +48,7 @@ class Message(NamedTuple):
             return orjson.loads(self.value)  # type: ignore[arg-type]  # Checked only after a failure.
         except ValueError:
             if self.value is None:
-                raise ValueError("the message has no payload (a tombstone), so there is no JSON in it") from None
+                raise ValueError("the message has no payload (a tombstone), so it holds no JSON") from None
             raise
 
     def attribute(self, name: str) -> bytes | None:

@@ -38,7 +38,7 @@ class Command:
     >>> Command(["echo", "-n", "hello {name}"])({"name": "ann; rm -rf /"})
     b'hello ann; rm -rf /'
 
-    There is no shell: each argument is passed unchanged, whatever the item contains. Placeholders in arguments:
+    No shell runs: each argument is passed unchanged, whatever the item contains. Placeholders in arguments:
     `{item}`, the item as text; `{item_file}`, the file that WORK_ITEM_FILE names; `{scratch}`, a folder for this item,
     removed afterwards; `{output}`, a file for the result; any other, such as `{name}`, is a field of the item's JSON.
     Write `{{` for a brace. Most programs take an item that begins with a dash for an option: put "--" before the
@@ -61,7 +61,7 @@ class Command:
         if isinstance(arguments, str) or not arguments or not all(isinstance(each, str) for each in arguments):
             raise TypeError(
                 f"Command takes a list of strings, the program and its arguments, not {arguments!r}; "
-                'there is no shell: write Command(["ffmpeg", "-i", "{item}"])'
+                'commands run without a shell: write Command(["ffmpeg", "-i", "{item}"])'
             )
         self._arguments, self._max_output = tuple(arguments), max_output
         self._placeholders = {name for argument in arguments for name in _placeholders(argument)}

@@ -11,7 +11,7 @@ __all__ = ["Concurrency", "concurrency_of"]
 
 #: Above this utilisation, waiting times rise steeply with every fluctuation.
 _MAX_UTILISATION = 0.8
-#: If a larger share of the items arrived while all workers had enough items, the items were a backlog.
+#: If a larger share of the items arrived while all workers had enough items, the items formed a backlog.
 _BACKLOG_SHARE = 0.95
 
 

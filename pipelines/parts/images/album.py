@@ -69,9 +69,7 @@ class Album(NamedTuple):
     def delete_original(self, image: str) -> None:
         """Deletes an original that has its copy; raises ChangedError for a new original in its place, which stays."""
         if not self.is_blurred(image):
-            raise ChangedError(
-                "this image stays, as there is no blurred copy of it as it is now; run the pipeline again"
-            )
+            raise ChangedError("this image stays: its present version has no blurred copy; run the pipeline again")
         Path(image).unlink(missing_ok=True)
 
 

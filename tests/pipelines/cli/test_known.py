@@ -42,17 +42,21 @@ def test_a_package_that_can_not_be_imported_hides_no_other_pipeline() -> None:
     known = pipelines()
     assert known["gone"] == "no_such_package.flow can't be imported: No module named 'no_such_package'"
     assert known["raising"] == "raising_package.flow can't be imported: not today"
-    assert known["missing"] == "there is no module own_flows.missing"
+    assert known["missing"] == "the module own_flows.missing does not exist"
     assert "filter_queue" in known
 
 
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        ("gone", "there is no pipeline 'no_such_package.flow': No module named 'no_such_package'; install its package"),
-        ("missing", "there is no module 'own_flows.missing'; install its package"),
-        ("own_flows", "there is no pipeline 'own_flows'; see beam-patterns list"),
-        ("ow", "there is no pipeline 'ow'; did you mean own?"),
+        (
+            "gone",
+            "the pipeline 'no_such_package.flow' can't be found: No module named 'no_such_package'; "
+            "install its package",
+        ),
+        ("missing", "the module 'own_flows.missing' does not exist; install its package"),
+        ("own_flows", "unknown pipeline 'own_flows'; see beam-patterns list"),
+        ("ow", "unknown pipeline 'ow'; did you mean own?"),
     ],
 )
 def test_a_pipeline_that_is_not_there_is_one_sentence(name: str, sentence: str) -> None:

@@ -91,8 +91,8 @@ def test_no_arguments_show_the_usage(capsys: pytest.CaptureFixture[str]) -> None
     [
         (["run"], f"run needs the name of a pipeline: {', '.join(pipelines())}"),
         (["show"], f"show needs the name of a pipeline: {', '.join(pipelines())}"),
-        (["run", "new_user_signups"], "there is no pipeline 'new_user_signups'; did you mean new_user_signup?"),
-        (["zzz"], "there is no pipeline 'zzz'; see beam-patterns list"),
+        (["run", "new_user_signups"], "unknown pipeline 'new_user_signups'; did you mean new_user_signup?"),
+        (["zzz"], "unknown pipeline 'zzz'; see beam-patterns list"),
     ],
 )
 def test_a_wrong_command_is_one_sentence_and_exit_code_2(

@@ -138,7 +138,7 @@ def test_the_container_spec_names_one_image_for_launcher_and_workers(tmp_path: P
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["template", "work_queu"], "there is no pipeline 'work_queu'; did you mean work_queue?"),
+        (["template", "work_queu"], "unknown pipeline 'work_queu'; did you mean work_queue?"),
         (["template", "sales_report", "--image", "i"], "sales_report can't run on Dataflow: the tables and the page"),
         (["template", "work_queue"], "template needs --image: the image in the registry, by tag or digest"),
     ],

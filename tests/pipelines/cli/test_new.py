@@ -96,7 +96,7 @@ def test_a_name_that_cannot_be_used_is_one_sentence_and_nothing_is_written(
 @pytest.mark.parametrize(
     ("file", "sentence"),
     [
-        ("nowhere.py", "there is no file '{folder}/nowhere.py'"),
+        ("nowhere.py", "the file '{folder}/nowhere.py' does not exist"),
         ("string.py", "'{folder}/string.py' has the name of another module, "),
     ],
 )

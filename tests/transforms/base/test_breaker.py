@@ -247,7 +247,7 @@ def put(uri: str, *messages: Message) -> None:
 
 
 def unread(uri: str) -> list[Message]:
-    """The messages that the group has not read; none if there is no such queue."""
+    """The messages that the group has not read; none if the queue does not exist."""
     try:
         queue = open_queue(uri)
         return [message for split in queue.splits() for batch in queue.read(split) for message in batch]

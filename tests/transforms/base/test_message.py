@@ -58,7 +58,7 @@ def test_different_results_of_one_message_have_different_ids():
 
 
 def test_a_tombstone_has_no_json():
-    with pytest.raises(ValueError, match=r"^the message has no payload \(a tombstone\), so there is no JSON in it$"):
+    with pytest.raises(ValueError, match=r"^the message has no payload \(a tombstone\), so it holds no JSON$"):
         Message(None).json()
 
 

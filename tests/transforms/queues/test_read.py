@@ -67,7 +67,7 @@ def test_a_queue_without_new_messages_is_logged(caplog: pytest.LogCaptureFixture
 
 
 def test_a_missing_queue_fails_the_run_with_a_sentence(tmp_path) -> None:
-    sentence = f"there is no file {tmp_path}/in.jsonl; check the path"
+    sentence = f"the file {tmp_path}/in.jsonl does not exist; check the path"
     with pytest.raises(QueueError, match=sentence), beam.Pipeline("FnApiRunner") as p:
         _ = p | ReadFromQueue(f"{tmp_path}/in.jsonl")
 

@@ -140,7 +140,10 @@ def test_a_missing_field_of_broken_json_is_an_error_about_the_json(item: Any) ->
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
-        (lambda: Command("ffmpeg -i x"), r"takes a list of strings, .* not 'ffmpeg -i x'; there is no shell: write"),
+        (
+            lambda: Command("ffmpeg -i x"),
+            r"takes a list of strings, .* not 'ffmpeg -i x'; commands run without a shell: write",
+        ),
         (lambda: Command([]), r"takes a list of strings"),
         (lambda: Command(["echo", 1]), r"takes a list of strings"),
         (lambda: Command(["echo", "{"]), r"lone brace"),

@@ -41,8 +41,9 @@ class FileQueue(PathQueue):
         with file_errors(self._path, "read"):
             found = find_files(self._path)
         if not found:
-            missing = "no file matches" if is_pattern(self._path) else "there is no file"
-            raise QueueError(f"{missing} {self._path}; check the path, or leave this queue out of the run")
+            path = self._path
+            missing = f"no file matches {path}" if is_pattern(path) else f"the file {path} does not exist"
+            raise QueueError(f"{missing}; check the path, or leave this queue out of the run")
         return [Split(file.path, *part) for file in found for part in self._format.ranges(file.size)]
 
     def read(self, split: Split) -> Iterator[list[Message] | UnreadableError]:

@@ -157,7 +157,7 @@ class _Follow(beam.DoFn):
         return None
 
     def _advance_if_idle(self, kafka: Connection, partition: Partition, offset: int, watermark: Any) -> None:
-        """Advances the watermark only if a broker confirms that there is no more: silence may be an outage."""
+        """Advances the watermark only if a broker confirms the end of the partition: silence may be an outage."""
         now = Timestamp.now() - Duration(_IDLE_LAG)
         try:
             idle = self._lag(kafka, partition) == 0

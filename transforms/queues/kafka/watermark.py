@@ -14,7 +14,7 @@ __all__ = ["MinWatermark", "min_watermark_of"]
 #: Seconds to wait for partitions that have not begun in this process, counted from the last one that began. Partitions
 #: that have not begun by then are read elsewhere.
 _BEGIN = 30.0
-#: Seconds after which a partition that is no longer read counts as moved elsewhere, and the seconds added for each
+#: Seconds after which an unread partition counts as moved elsewhere, and the seconds added for each
 #: partition, since one may wait for a bundle of every other one.
 _MOVED, _MOVED_EACH = 120.0, 2.0
 

@@ -50,7 +50,7 @@ def connect(path: Path, *, create: bool = False) -> sqlite3.Connection:
         if create:
             path.parent.mkdir(parents=True, exist_ok=True)
         elif not path.exists():
-            raise QueueError(f"there is no queue database {path}; check the path, or write to the queue first")
+            raise QueueError(f"the queue database {path} does not exist; check the path, or write to the queue first")
         uri = f"{path.absolute().as_uri()}?mode={'rwc' if create else 'rw'}"
         # Beam may finish a bundle in another thread than it started it in, but never uses two at once.
         db = sqlite3.connect(uri, uri=True, timeout=_LOCK_TIMEOUT, isolation_level=None, check_same_thread=False)

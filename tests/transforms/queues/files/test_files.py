@@ -639,7 +639,7 @@ def test_an_empty_file_has_no_messages(tmp_path, suffix):
 
 def test_a_missing_file_is_named(tmp_path):
     assert refused(lambda: items(tmp_path / "in.jsonl")) == (
-        f"there is no file {tmp_path}/in.jsonl; check the path, or leave this queue out of the run"
+        f"the file {tmp_path}/in.jsonl does not exist; check the path, or leave this queue out of the run"
     )
     assert refused(lambda: items(tmp_path / "*.csv")) == (
         f"no file matches {tmp_path}/*.csv; check the path, or leave this queue out of the run"

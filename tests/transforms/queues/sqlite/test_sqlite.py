@@ -219,7 +219,7 @@ def refused(action) -> str:
 
 def test_a_missing_database_is_named(database):
     assert refused(lambda: everything(database)) == (
-        f"there is no queue database {database}; check the path, or write to the queue first"
+        f"the queue database {database} does not exist; check the path, or write to the queue first"
     )
 
 
