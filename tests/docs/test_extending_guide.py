@@ -14,6 +14,7 @@ import pytest
 
 from beam_patterns.transforms.queues import Queue, Writer
 from tests import ROOT
+from tests.environments import install, new_environment
 from tests.typing.test_typing import errors_of_mypy
 
 GUIDE = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
@@ -54,20 +55,18 @@ class Environment:
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
-    """The project and the guide's package, installed by pip without extras."""
+    """The project and the guide's packages, installed by pip."""
     folder = tmp_path_factory.mktemp("extending")
     package = folder / "package"
     package.mkdir()
     (package / "spool_queue.py").write_text(KIND)
     (package / "pyproject.toml").write_text(PROJECT)
-    subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
-    python = folder / "venv" / "bin" / "python"
     (folder / "pipelines" / "readings").mkdir(parents=True)
     (folder / "pipelines" / "pyproject.toml").write_text(READINGS)
     for name, text in MODULES.items():
         (folder / "pipelines" / "readings" / f"{name}.py").write_text(text)
-    packages = [ROOT, package, folder / "pipelines"]
-    subprocess.run([python, "-m", "pip", "install", "--quiet", *packages], check=True)
+    python = new_environment(folder)
+    install(python, ROOT, package, folder / "pipelines")
     return Environment(folder, python.parent)
 
 

@@ -4,13 +4,13 @@ import json
 import shutil
 import subprocess
 import sys
-import sysconfig
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests import ROOT
+from tests.environments import install, new_environment
 
 PROGRAMS = Path(__file__).parent
 SCRIPTS = Path(sys.executable).parent
@@ -30,16 +30,13 @@ Check = Callable[[Path, Path], dict[int, str]]
 def python(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The interpreter of a new environment with the package; it shares the dependencies with the tests' environment."""
     folder = tmp_path_factory.mktemp(request.param)
-    subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
-    python = folder / "venv" / "bin" / "python"
-    (site,) = folder.glob("venv/lib/python*/site-packages")
-    (site / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
     checkout = folder / "checkout"  # A copy, because an install writes into the checkout.
     checkout.mkdir()
     for name in SOURCES:
         (shutil.copytree if (ROOT / name).is_dir() else shutil.copy)(ROOT / name, checkout / name)
     editable = ["--config-settings", "editable_mode=strict", "--editable"] if request.param == "editable" else []
-    subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-deps", *editable, checkout], check=True)
+    python = new_environment(folder)
+    install(python, *editable, checkout)
     return python
 
 
@@ -47,7 +44,8 @@ def errors_of_mypy(python: Path, program: Path) -> dict[int, str]:
     """The errors by line."""
     config = program.with_name("mypy.ini")
     config.write_text(CONFIG)
-    command = [SCRIPTS / "mypy", "--config-file", config, "--python-executable", python, program.name]
+    cache = ["--cache-dir", python.parents[1] / "mypy_cache"]
+    command = [SCRIPTS / "mypy", *cache, "--config-file", config, "--python-executable", python, program.name]
     run = subprocess.run(command, capture_output=True, text=True, cwd=program.parent)
     lines = [line.split(":", 2) for line in run.stdout.splitlines() if ": error: " in line]
     return {int(number): text for _, number, text in lines}
