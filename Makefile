@@ -14,7 +14,7 @@ RUN := $(BIN)/python pipelines/new_user_signup.py \
 	--output '$(QUEUES)' --dead_letters '$(QUEUES)dead_letters' --mail '$(DEMO)/outbox'
 # Type checkers find the package of a strict editable install only, which has a link for each file that it knows.
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --config-settings editable_mode=strict --editable
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup
+PYTEST := $(BIN)/python -m pytest --dist loadgroup
 FOLDERS := $(shell find transforms pipelines testing -type d -not -name __pycache__)
 GENERATE := $(BIN)/python examples/signups.py --count $(SIGNUPS) --confirmations '$(QUEUES)confirmations'
 
@@ -39,10 +39,10 @@ demo: $(VENV)/installed ## Run the sign-up flow on 10,000 generated sign-ups, th
 	@echo; echo 'The mails are a Maildir: mutt -f demo/outbox, or any mail program. The queues are one SQLite file.'
 
 test: $(VENV)/installed-dev ## Run all tests; what they need is installed first
-	@$(PYTEST) --reruns 1 --rerun-except AssertionError -rR $(TESTS)
+	@$(PYTEST) -n 3 --no-loadscope-reorder --reruns 1 --rerun-except AssertionError -rR $(TESTS)
 
 check: lint ## Run lint, and the tests that need no server and are fast
-	@$(PYTEST) -q -m 'not integration' $(TESTS)
+	@$(PYTEST) -n 2 -q -m 'not integration' $(TESTS)
 
 lint: $(VENV)/installed-dev ## Check style and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

@@ -42,9 +42,25 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With --work-queue-source, leaves out the tests of our own source."""
+    """With --work-queue-source, leaves out the tests of our own source. Puts groups that take minutes first."""
     if config.getoption("--work-queue-source"):
         items[:] = [item for item in items if "source" in getattr(item, "fixturenames", ())]
+    ranks: dict[str, int] = {}
+    for item in items:
+        ranks[_group(item)] = min(_rank(item), ranks.get(_group(item), 2))
+    items.sort(key=lambda item: ranks[_group(item)])
+
+
+def _group(item: pytest.Item) -> str:
+    marker = item.get_closest_marker("xdist_group")
+    return marker.args[0] if marker else ""
+
+
+def _rank(item: pytest.Item) -> int:
+    """Tests of clusters and brokers take longest: started last, they would run alone at the end."""
+    if any(place in _group(item) for place in ("flink", "/kafka/", "/pubsub/")):
+        return 0
+    return 1 if item.get_closest_marker("integration") else 2
 
 
 @pytest.fixture(scope="session")
