@@ -20,10 +20,9 @@ _HERE = Path(__file__).parent.parent
 def pipelines() -> dict[str, str]:
     """All pipelines with their summary lines, read without importing them: Beam takes seconds."""
     found = {file.stem: file for file in sorted(_HERE.glob("[!_]*.py"))}
-    installed = {point.name: point.value for point in entry_points(group=_GROUP) if point.name not in found}
     return {
         **{name: _summary(file) for name, file in found.items()},
-        **{name: _summary_of(module) for name, module in installed.items()},
+        **{name: _summary_of(module) for name, module in _installed().items() if name not in found},
     }
 
 
@@ -35,14 +34,19 @@ def module_of(name: str) -> ModuleType:
     if name.endswith(".py"):
         hush_imports()
         return module_at(name)
-    installed = {point.name: point.value for point in entry_points(group=_GROUP)}
-    if name not in pipelines() and "." not in name:
-        near = difflib.get_close_matches(name, pipelines(), n=1)
+    known = pipelines()
+    if name not in known and "." not in name:
+        near = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean {near[0]}?" if near else "see beam-patterns list"
         raise ValueError(f"unknown pipeline {name!r}; {hint}")
     hush_imports()
     is_own = (_HERE / f"{name}.py").exists()
-    return _imported(f"beam_patterns.pipelines.{name}" if is_own else installed.get(name, name))
+    return _imported(f"beam_patterns.pipelines.{name}" if is_own else _installed().get(name, name))
+
+
+def _installed() -> dict[str, str]:
+    """The modules of installed packages by the names of their pipelines."""
+    return {point.name: point.value for point in entry_points(group=_GROUP)}
 
 
 def _imported(name: str) -> ModuleType:
